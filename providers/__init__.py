@@ -1,0 +1,1 @@
+"""The outside world behind our ports: foreign answers become our values, foreign errors our errors."""
