@@ -1,0 +1,23 @@
+"""Errors of the reconciler's own: each names what was refused, the numbers that decided it, and the way out."""
+
+from __future__ import annotations
+
+
+class ReconcilerError(Exception):
+    """Any refusal of ours; callers branch on the subclass and its fields, never on the text."""
+
+
+class JournalBrokenError(ReconcilerError):
+    """The journal's record cannot be read: nothing is done on a guess."""
+
+    def __init__(self, *, path: str, why: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"the journal at {path} cannot be read ({why}); nothing is done until it is repaired or moved away")
+
+
+class GuardError(ReconcilerError):
+    """A guard refused an action on a fresh look; raised before any effect."""
+
+    def __init__(self, *, key: str, why: str) -> None:
+        self.key, self.why = key, why
+        super().__init__(f"refused {key}: {why}")

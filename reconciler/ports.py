@@ -1,0 +1,143 @@
+"""What the reconciler asks of the outside, as async Protocols; providers satisfy them, and bootstrap picks who.
+
+Every method may raise ``UnansweredError`` (nothing happened, nothing was learnt); writes also ``RefusedError`` (a no)
+and ``OutcomeUnknownError`` (sent, no answer: it may have happened). See ``schemas.faults``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from schemas.world import (
+    Allocation,
+    Evaluation,
+    FleetAnswer,
+    FleetRequest,
+    Instance,
+    Job,
+    Node,
+    ServerView,
+    Template,
+)
+
+
+class Clock(Protocol):
+    """The time, and waiting for it; virtual in the sandbox."""
+
+    def now(self) -> datetime:
+        """Give the time, with time zone."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+class Ec2(Protocol):
+    """The part of EC2 that we use, in one region; lists hold only what carries the group's cluster tag."""
+
+    async def instances(self, group: str) -> tuple[Instance, ...]:
+        """List instances with the group's tag, in every state, whole or not at all; new ones may lag for seconds."""
+        ...
+
+    async def template_names(self, group: str) -> frozenset[str]:
+        """List the names of launch templates with the group's tag."""
+        ...
+
+    async def template(self, name: str) -> Template | None:
+        """Read one launch template by name; None only when EC2 says that there is none."""
+        ...
+
+    async def create_template(self, group: str, template: Template) -> None:
+        """Make a launch template. RefusedError(EXISTS): the name is taken."""
+        ...
+
+    async def delete_template(self, name: str) -> None:
+        """Delete a launch template; one that is not there is deleted."""
+        ...
+
+    async def run_instance(self, template: Template, *, token: str, tags: Mapping[str, str]) -> Instance:
+        """Launch one instance from a template that names type and subnet (RunInstances); repeated under one token: the same."""
+        ...
+
+    async def create_fleet(self, request: FleetRequest) -> FleetAnswer:
+        """Launch up to ``count`` instances (CreateFleet ``instant``); repeated byte for byte: the same answer."""
+        ...
+
+    async def spot_prices(self, types: Sequence[str], zones: Sequence[str]) -> Mapping[tuple[str, str], float]:
+        """Give current spot prices, USD an hour by (type, zone); what is missing has no spot offering."""
+        ...
+
+
+class Nomad(Protocol):
+    """A Nomad cluster, asked through any of its addresses; reads are the leader's unless they say otherwise."""
+
+    async def nodes(self) -> tuple[Node, ...]:
+        """List all clients in full."""
+        ...
+
+    async def jobs(self) -> tuple[Job, ...]:
+        """List all jobs of all namespaces with their summaries."""
+        ...
+
+    async def evaluations(self) -> tuple[Evaluation, ...]:
+        """List the evaluations that are blocked or pending."""
+        ...
+
+    async def allocations(self) -> tuple[Allocation, ...]:
+        """List the allocations that take room."""
+        ...
+
+    async def node_pools(self) -> frozenset[str]:
+        """Give the names of the node pools."""
+        ...
+
+    async def broker_paused(self) -> bool:
+        """Tell whether the scheduler configuration pauses the evaluation broker: then queued work is no lack of room."""
+        ...
+
+    async def create_node_pool(self, name: str) -> None:
+        """Make a node pool; one that is there stays as it is."""
+        ...
+
+    async def server_view(self, address: str) -> ServerView:
+        """Ask one server at its own address, with stale reads; never raises: who does not answer is not reachable."""
+        ...
+
+    async def join(self, address: str, addresses: Sequence[str]) -> int:
+        """Tell the agent at ``address`` to join others; gives how many it reached."""
+        ...
+
+
+class NomadDoor(Protocol):
+    """Finds a cluster by its addresses; cheap, called anew each tick."""
+
+    def at(self, addresses: Sequence[str]) -> Nomad:
+        """Give the cluster behind these addresses (host, or URL), tried in turn."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One record of the store: text items, and the index that its next writer must name."""
+
+    items: Mapping[str, str]
+    index: int
+
+
+class Store(Protocol):
+    """Small durable records by path, compare-and-set (Nomad Variables; SQLite in the sandbox)."""
+
+    async def read(self, path: str) -> Entry | None:
+        """Read a record; None only when the store says that there is none."""
+        ...
+
+    async def write(self, path: str, items: Mapping[str, str], *, index: int) -> int:
+        """Write a whole record if its index is still ``index`` (0: it is not there yet), and give the new index.
+
+        Raises RefusedError(CONFLICT) when somebody else wrote first.
+        """
+        ...

@@ -1,0 +1,292 @@
+"""What a tick decides: actions and holds, each with its reason, and what came of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from schemas.world import Claim, Content, Market, Override, Template
+
+
+class Reason(StrEnum):
+    """Why something is done or not done, in one word of a closed list; events, logs and metrics carry the same."""
+
+    # why it is done
+    FORMING = "Forming"
+    DEMAND = "Demand"
+    HEADROOM = "Headroom"
+    MINIMUM = "Minimum"
+    MISSING = "Missing"
+    # why it is not done, though it will be soon without anybody's help
+    SERVERS_FORMING = "ServersForming"
+    NOT_YET_DECIDED = "NotYetDecided"
+    ON_ITS_WAY = "OnItsWay"
+    REPLAYING = "Replaying"
+    LAUNCH_RATE = "LaunchRate"
+    # why it is not done
+    SOURCE_UNANSWERED = "SourceUnanswered"
+    UNSATISFIABLE = "Unsatisfiable"
+    NO_OFFERING = "NoOffering"
+    AT_MAXIMUM = "AtMaximum"
+    NODE_LIMIT = "NodeLimit"
+    COST_LIMIT = "CostLimit"
+    BROKER_PAUSED = "BrokerPaused"
+    BOOT_FAILING = "BootFailing"
+    GIVEN_UP = "GivenUp"
+    FROZEN = "Frozen"
+    PAUSED = "Paused"
+    OBSERVING = "Observing"
+    NOT_IMPLEMENTED = "NotImplemented"
+    REFUSED = "Refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """What was not done, and why. ``passing`` ones end by themselves: nothing has converged while one is there."""
+
+    subject: str  # "pool/general", "job/web", "servers"
+    reason: Reason
+    message: str  # a sentence with numbers
+    passing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerRequest:
+    """One way to ask for a forming server; where EC2 refuses it, the next one is tried."""
+
+    instance_type: str
+    subnet_id: str
+    zone: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormServer:
+    """Ask EC2 for the machine of one slot of the first quorum (semantics §10.12).
+
+    The attempt is written before its launch, as a launch template whose name is unique: a template that is there is
+    replayed as it stands, and a higher attempt is made only once EC2 has said no to this one.
+    """
+
+    slot: int
+    life: int
+    attempt: int
+    template: Template  # what attempt ``attempt`` asks; the others differ in type and subnet alone
+    alternatives: tuple[ServerRequest, ...]  # tried in turn after a refusal
+    reason: str
+    price: float
+
+    @property
+    def claim(self) -> str:
+        """The slot's life, which its machine carries as a tag."""
+        return f"server-{self.slot}-{self.life}"
+
+    @property
+    def key(self) -> str:
+        """Idempotency key: one decision has one key, however often it is carried out."""
+        return f"form/{self.claim}"
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return f"server/{self.slot}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntroduceServers:
+    """Make servers that joined only themselves know each other (``agent/join``)."""
+
+    asked: str  # private address of the one that is told
+    addresses: tuple[str, ...]
+    reason: str
+    price: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """One introduction for a server."""
+        return f"introduce/{self.asked}"
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return "servers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkFormed:
+    """Write the marker after which nothing is ever formed again; the attempts' templates go."""
+
+    marker: Template
+    attempts: tuple[str, ...]  # names of the attempts' templates
+    reason: str
+    price: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """There is one marker."""
+        return f"formed/{self.marker.name}"
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return "servers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateNodePool:
+    """Make a Nomad node pool that a pool's machines belong to: jobs cannot be registered for one that is missing."""
+
+    name: str
+    reason: str
+    price: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """By name."""
+        return f"node-pool/{self.name}"
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return f"node-pool/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateTemplate:
+    """Make the launch template of a pool; its name ends in the hash of its content, so it is made once and never changed."""
+
+    template: Template
+    pool: str
+    reason: str
+    price: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """By name, and so by content."""
+        return f"template/{self.template.name}"
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return f"pool/{self.pool}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """Ask EC2 for ``count`` machines under a claim that we chose beforehand; asking twice for a claim is asking once."""
+
+    claim: str
+    pool: str
+    market: Market
+    count: int
+    overrides: tuple[Override, ...]  # each holds the content; cheapest first
+    template: str
+    tags: Mapping[str, str]
+    contents: tuple[Content, ...]  # of each machine
+    cause: Reason  # DEMAND, HEADROOM or MINIMUM
+    reason: str
+
+    @property
+    def price(self) -> float:
+        """USD an hour of the dearest that it may become: caps count that."""
+        return self.count * max(o.price for o in self.overrides)
+
+    @property
+    def key(self) -> str:
+        """Idempotency key: one decision has one key, however often it is carried out."""
+        return f"launch/{self.claim}"
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return f"pool/{self.pool}"
+
+    def claimed(self, at: datetime) -> Claim:
+        """Give the claim as it stands once it is asked for, and not yet answered."""
+        return Claim(
+            name=self.claim,
+            pool=self.pool,
+            count=self.count,
+            market=self.market,
+            overrides=self.overrides,
+            asked_at=at,
+            answered=False,
+            contents=self.contents,
+        )
+
+
+Action = FormServer | IntroduceServers | MarkFormed | CreateNodePool | CreateTemplate | Launch
+ACTIONS: Mapping[str, type[Action]] = {
+    kind.__name__: kind for kind in (FormServer, IntroduceServers, MarkFormed, CreateNodePool, CreateTemplate, Launch)
+}
+
+
+def to_builtins(action: Action) -> dict[str, Any]:
+    """Write an action as plain values, its kind beside its fields; ``from_builtins`` reads it back equal."""
+    return {"kind": type(action).__name__, **msgspec.to_builtins(action)}
+
+
+def from_builtins(data: Mapping[str, Any]) -> Action:
+    """Read an action that ``to_builtins`` wrote. Raises ``msgspec.ValidationError`` or ``KeyError`` on anything else."""
+    fields = {name: value for name, value in data.items() if name != "kind"}
+    return msgspec.convert(fields, ACTIONS[data["kind"]])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to be done, in order, and what is not."""
+
+    actions: tuple[Action, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    bound: float | None = None  # USD an hour: no set of new machines for this demand is cheaper
+
+    def __add__(self, other: Plan) -> Plan:
+        bounds = [b for b in (self.bound, other.bound) if b is not None]
+        return Plan(
+            actions=self.actions + other.actions,
+            holds=self.holds + other.holds,
+            bound=sum(bounds) if bounds else None,
+        )
+
+    @staticmethod
+    def held(subject: str, reason: Reason, message: str, *, passing: bool = False) -> Plan:
+        """Give the plan that does nothing, and says why."""
+        return Plan(holds=(Hold(subject=subject, reason=reason, message=message, passing=passing),))
+
+    @property
+    def price(self) -> float:
+        """USD an hour that its launches may add, at the dearest."""
+        return sum(a.price for a in self.actions)
+
+    @property
+    def digest(self) -> str:
+        """Names the actions: two plans with one digest do the same."""
+        data = msgspec.json.encode([to_builtins(a) for a in self.actions], order="sorted")
+        return hashlib.sha256(data).hexdigest()[:16]
+
+
+class Result(StrEnum):
+    """What came of an action."""
+
+    DONE = "done"
+    PARTLY = "partly"  # a launch that gave fewer than asked: the rest is planned again
+    REFUSED = "refused"  # the outside said no; nothing happened
+    FAILED = "failed"  # it could not be asked
+    UNKNOWN = "unknown"  # no answer: the intent stays open and is resumed as it was written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one action, for the journal and for people."""
+
+    action: Action
+    result: Result
+    at: datetime
+    message: str = ""
+    instance_ids: tuple[str, ...] = ()
+    details: Mapping[str, str] = field(default_factory=dict)
