@@ -43,6 +43,7 @@ class Reason(StrEnum):
     PAUSED = "Paused"
     OBSERVING = "Observing"
     NOT_IMPLEMENTED = "NotImplemented"
+    WRONG_CLUSTER = "WrongCluster"
     REFUSED = "Refused"
 
 

@@ -1,0 +1,1 @@
+"""The placement model: what fits where, what a new machine would offer, and which machines to buy."""
