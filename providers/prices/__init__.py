@@ -1,0 +1,1 @@
+"""Prices of machines, from where they can be had."""
