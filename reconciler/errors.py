@@ -12,7 +12,9 @@ class JournalBrokenError(ReconcilerError):
 
     def __init__(self, *, path: str, why: str) -> None:
         self.path, self.why = path, why
-        super().__init__(f"the journal at {path} cannot be read ({why}); nothing is done until it is repaired or moved away")
+        super().__init__(
+            f"the journal at {path} cannot be read ({why}); nothing is done until it is repaired or moved away"
+        )
 
 
 class GuardError(ReconcilerError):

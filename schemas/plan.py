@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
-from schemas.world import Claim, Content, Market, Override, Template
+from schemas.names import form_template, server_claim
+from schemas.world import TAG_CLAIM, Claim, Content, FleetError, Market, Override, Template
 
 
 class Reason(StrEnum):
@@ -74,23 +75,30 @@ class FormServer:
     replayed as it stands, and a higher attempt is made only once EC2 has said no to this one.
     """
 
+    group: str
     slot: int
     life: int
     attempt: int
-    template: Template  # what attempt ``attempt`` asks; the others differ in type and subnet alone
-    alternatives: tuple[ServerRequest, ...]  # tried in turn after a refusal
+    template: Template  # without name, type, subnet and claim, which each attempt adds
+    requests: tuple[ServerRequest, ...]  # attempt k asks for the k-th, and around again
     reason: str
     price: float
 
-    @property
-    def claim(self) -> str:
-        """The slot's life, which its machine carries as a tag."""
-        return f"server-{self.slot}-{self.life}"
+    def asked(self, life: int, attempt: int) -> Template:
+        """Give the whole request of one attempt."""
+        request = self.requests[attempt % len(self.requests)]
+        return replace(
+            self.template,
+            name=form_template(self.group, self.slot, life, attempt),
+            instance_type=request.instance_type,
+            subnet_id=request.subnet_id,
+            tags={**self.template.tags, TAG_CLAIM: server_claim(self.slot, life)},
+        )
 
     @property
     def key(self) -> str:
         """Idempotency key: one decision has one key, however often it is carried out."""
-        return f"form/{self.claim}"
+        return f"form/{server_claim(self.slot, self.life)}"
 
     @property
     def subject(self) -> str:
@@ -187,7 +195,6 @@ class Launch:
     count: int
     overrides: tuple[Override, ...]  # each holds the content; cheapest first
     template: str
-    tags: Mapping[str, str]
     contents: tuple[Content, ...]  # of each machine
     cause: Reason  # DEMAND, HEADROOM or MINIMUM
     reason: str
@@ -222,20 +229,11 @@ class Launch:
 
 
 Action = FormServer | IntroduceServers | MarkFormed | CreateNodePool | CreateTemplate | Launch
-ACTIONS: Mapping[str, type[Action]] = {
-    kind.__name__: kind for kind in (FormServer, IntroduceServers, MarkFormed, CreateNodePool, CreateTemplate, Launch)
-}
 
 
 def to_builtins(action: Action) -> dict[str, Any]:
-    """Write an action as plain values, its kind beside its fields; ``from_builtins`` reads it back equal."""
+    """Write an action as plain values, its kind beside its fields."""
     return {"kind": type(action).__name__, **msgspec.to_builtins(action)}
-
-
-def from_builtins(data: Mapping[str, Any]) -> Action:
-    """Read an action that ``to_builtins`` wrote. Raises ``msgspec.ValidationError`` or ``KeyError`` on anything else."""
-    fields = {name: value for name, value in data.items() if name != "kind"}
-    return msgspec.convert(fields, ACTIONS[data["kind"]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,4 +288,4 @@ class Outcome:
     at: datetime
     message: str = ""
     instance_ids: tuple[str, ...] = ()
-    details: Mapping[str, str] = field(default_factory=dict)
+    errors: tuple[FleetError, ...] = ()  # of a launch: which offerings were refused, and why

@@ -94,6 +94,7 @@ class Node:
     devices: tuple[DeviceGroup, ...] = ()
     host_volumes: Mapping[str, bool] = field(default_factory=dict)  # name → read only
     network_modes: frozenset[str] = frozenset({"host"})
+    host_networks: frozenset[str] = frozenset({"default"})  # aliases of its addresses
     drain_meta: Mapping[str, str] = field(default_factory=dict)  # LastDrain.Meta: ours says ``by: nomad-reconciler``
     registered_at: datetime | None = None  # the node's first event
     version: str = ""

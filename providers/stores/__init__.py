@@ -1,0 +1,1 @@
+"""Where journal, lock and status live."""

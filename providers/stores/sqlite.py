@@ -1,0 +1,97 @@
+"""The store as one SQLite file: the sandbox's, and the model of what Nomad Variables do."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from schemas.faults import Refusal, RefusedError, Source, UnansweredError
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS records (path TEXT PRIMARY KEY, items TEXT NOT NULL, idx INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS world (one INTEGER PRIMARY KEY CHECK (one = 1), saved BLOB NOT NULL) STRICT;
+"""
+
+
+class FileInUseError(Exception):
+    """Another process holds the file; two of them would each believe that the world is theirs."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"{path} is in use by another process; wait for it, or name another file")
+
+
+class NotAStateFileError(Exception):
+    """The file is there, and is not one of ours; it is left as it is."""
+
+    def __init__(self, path: str, why: str) -> None:
+        self.path = path
+        super().__init__(f"{path} is not a state file of the sandbox ({why}); name another one, or a file that is not there")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One record: text items, and the index that its next writer must name."""
+
+    items: Mapping[str, str]
+    index: int
+
+
+class SqliteStore:
+    """Records by path with compare-and-set, and the sandbox's saved world beside them."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Open the file for this process alone; without a path, keep all in memory."""
+        name = str(path) if path else ":memory:"
+        try:
+            self._db = sqlite3.connect(name, isolation_level=None, timeout=0)
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._db.execute("BEGIN IMMEDIATE")
+            for statement in SCHEMA.split(";"):
+                self._db.execute(statement)
+            self._db.execute("COMMIT")
+        except sqlite3.DatabaseError as error:
+            if "locked" in str(error):
+                raise FileInUseError(name) from error
+            raise NotAStateFileError(name, str(error)) from error
+
+    async def read(self, path: str) -> Record | None:
+        """Read a record; None when there is none."""
+        try:
+            row = self._db.execute("SELECT items, idx FROM records WHERE path = ?", (path,)).fetchone()
+        except sqlite3.Error as error:
+            raise UnansweredError(Source.STORE, f"read {path}", str(error)) from error
+        return Record(items=msgspec.json.decode(row[0], type=dict[str, str]), index=row[1]) if row else None
+
+    async def write(self, path: str, items: Mapping[str, str], *, index: int) -> int:
+        """Write a whole record if its index is still ``index`` (0: it is not there yet), and give the new index."""
+        text = msgspec.json.encode(items).decode()
+        try:
+            if index == 0:
+                done = self._db.execute("INSERT OR IGNORE INTO records VALUES (?, ?, 1)", (path, text)).rowcount
+            else:
+                done = self._db.execute(
+                    "UPDATE records SET items = ?, idx = idx + 1 WHERE path = ? AND idx = ?", (text, path, index)
+                ).rowcount
+        except sqlite3.Error as error:
+            raise UnansweredError(Source.STORE, f"write {path}", str(error)) from error
+        if not done:
+            raise RefusedError(Source.STORE, f"write {path}", "somebody else wrote first", why=Refusal.CONFLICT)
+        return index + 1
+
+    def save_world(self, saved: bytes) -> None:
+        """Keep the sandbox's world."""
+        self._db.execute("INSERT OR REPLACE INTO world VALUES (1, ?)", (saved,))
+
+    def saved_world(self) -> bytes | None:
+        """Give the world that was kept; None in a new file."""
+        row = self._db.execute("SELECT saved FROM world").fetchone()
+        return bytes(row[0]) if row else None
+
+    def close(self) -> None:
+        """Let others have the file."""
+        self._db.close()

@@ -1,0 +1,151 @@
+"""What was begun and what came of it: one durable record a group, written before and after every effect.
+
+The record is small and written whole with compare-and-set, so that each step is one atomic write: an intent is there
+before its effect, and its outcome replaces it afterwards. After a crash the open intents tell what to take up again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from reconciler.errors import JournalBrokenError
+from reconciler.ports import Store
+from schemas.faults import OutcomeUnknownError, RefusedError, Source, UnansweredError
+from schemas.plan import Launch
+from schemas.world import Claim, Refused
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """A launch that was begun and not yet seen to end; every other effect of today may simply be asked for again."""
+
+    action: Launch
+    begun_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """The record's content, as a value."""
+
+    store_id: str
+    intents: tuple[Intent, ...] = ()
+    claims: tuple[Claim, ...] = ()  # asked for and not yet all seen as nodes
+    ordinals: Mapping[str, int] = field(default_factory=dict)  # pool → highest ordinal ever used
+    refused: tuple[Refused, ...] = ()
+    launches: tuple[tuple[datetime, int], ...] = ()  # when, how many machines: the last minute's
+
+    def launched_since(self, since: datetime) -> int:
+        """How many machines were asked for after ``since``."""
+        return sum(count for at, count in self.launches if at > since)
+
+    def intent(self, key: str) -> Intent | None:
+        """The open intent of this key, if there is one."""
+        return next((i for i in self.intents if i.action.key == key), None)
+
+
+def begun(ledger: Ledger, action: Launch, at: datetime) -> Ledger:
+    """Give the ledger with the intent written; a launch is a claim from now on, and its ordinal is used for ever."""
+    ordinal = int(action.claim.rpartition("-")[2])
+    return replace(
+        ledger,
+        intents=(*ledger.intents, Intent(action=action, begun_at=at)),
+        claims=(*ledger.claims, action.claimed(at)),
+        ordinals={**ledger.ordinals, action.pool: max(ordinal, ledger.ordinals.get(action.pool, 0))},
+        launches=(*(pair for pair in ledger.launches if pair[0] > at - timedelta(minutes=1)), (at, action.count)),
+    )
+
+
+def finished(
+    ledger: Ledger, action: Action, instance_ids: tuple[str, ...], refused: tuple[Refused, ...] = ()
+) -> Ledger:
+    """Give the ledger with the intent closed: the claim keeps the machines that it gave, or goes if it gave none."""
+    claims = tuple(
+        replace(claim, answered=True, count=len(instance_ids), instance_ids=instance_ids)
+        if claim.name == action.claim
+        else claim
+        for claim in ledger.claims
+    )
+    news = {(r.instance_type, r.zone, r.market) for r in refused}
+    return replace(
+        ledger,
+        intents=tuple(i for i in ledger.intents if i.action.key != action.key),
+        claims=tuple(c for c in claims if c.count),
+        refused=(*(r for r in ledger.refused if (r.instance_type, r.zone, r.market) not in news), *refused),
+    )
+
+
+class Journal:
+    """Reads and writes one group's ledger; holds what it last read or wrote, and nothing that is not in the store."""
+
+    def __init__(self, store: Store, group: str) -> None:
+        self._store = store
+        self._path = f"nomad-reconciler/{group}/journal"
+        self._index = 0
+        self._ledger: Ledger | None = None
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """The ledger as last read or written; None before the first read, and while the store has none."""
+        return self._ledger
+
+    async def read(self) -> Ledger | None:
+        """Read the record; None when the store has none yet. Raises UnansweredError, JournalBrokenError."""
+        entry = await self._store.read(self._path)
+        self._index = entry.index if entry else 0
+        self._ledger = _decode(entry.items, self._path) if entry else None
+        return self._ledger
+
+    async def write(self, ledger: Ledger) -> None:
+        """Write the record whole, if nobody else wrote since it was read.
+
+        Raises RefusedError(CONFLICT) when somebody did, UnansweredError when it was not written.
+        """
+        items = _encode(ledger)
+        try:
+            self._index = await self._store.write(self._path, items, index=self._index)
+        except OutcomeUnknownError as fault:
+            entry = await self._store.read(self._path)  # it may have been written: what is there decides
+            if entry is None or dict(entry.items) != items:
+                raise UnansweredError(Source.STORE, "write journal", fault.message) from fault
+            self._index = entry.index
+        except RefusedError:
+            self._ledger = None  # somebody else's is there: read it before anything else is done
+            raise
+        self._ledger = ledger
+
+
+def _encode(ledger: Ledger) -> dict[str, str]:
+    data: dict[str, Any] = {
+        "version": VERSION,
+        "store_id": ledger.store_id,
+        "intents": ledger.intents,
+        "claims": ledger.claims,
+        "ordinals": ledger.ordinals,
+        "refused": ledger.refused,
+        "launches": ledger.launches,
+    }
+    return {"ledger": msgspec.json.encode(data, order="deterministic").decode()}
+
+
+def _decode(items: Mapping[str, str], path: str) -> Ledger:
+    try:
+        data = msgspec.json.decode(items["ledger"])
+        if data["version"] != VERSION:
+            raise JournalBrokenError(path=path, why=f"version {data['version']}, this program writes {VERSION}")
+        return Ledger(
+            store_id=data["store_id"],
+            intents=msgspec.convert(data["intents"], tuple[Intent, ...]),
+            claims=msgspec.convert(data["claims"], tuple[Claim, ...]),
+            ordinals=msgspec.convert(data["ordinals"], dict[str, int]),
+            refused=msgspec.convert(data["refused"], tuple[Refused, ...]),
+            launches=msgspec.convert(data["launches"], tuple[tuple[datetime, int], ...]),
+        )
+    except (KeyError, TypeError, msgspec.MsgspecError) as broken:
+        raise JournalBrokenError(path=path, why=str(broken)) from broken

@@ -1,0 +1,177 @@
+"""Keeps the quorum: today its formation, once and never twice (semantics §10.12)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from reconciler.machine import marker_template, server_template
+from reconciler.packing.census import on_demand_price
+from schemas.document import ClusterGroup, Servers
+from schemas.faults import Source
+from schemas.names import form_template, formed_marker, parse_form_template, server_claim
+from schemas.plan import Action, FormServer, Hold, IntroduceServers, MarkFormed, Plan, Reason, ServerRequest
+from schemas.world import TAG_STORE, Instance, Role, ServerView, Snapshot
+
+
+def plan_servers(snapshot: Snapshot, group: ClusterGroup) -> Plan:
+    """Form the first quorum: one machine a slot, then the marker once their own agents agree."""
+    servers = group.spec.servers
+    if servers is None:
+        return Plan()
+    if (silent := snapshot.unanswered.get(Source.EC2)) is not None:
+        return Plan.held("servers", Reason.SOURCE_UNANSWERED, f"EC2 did not answer: {silent}", passing=True)
+    if formed_marker(group.metadata.name) in snapshot.templates:
+        return _formed(snapshot, servers)
+    if (foreign := _foreign(snapshot)) is not None:
+        return Plan.held("servers", Reason.FROZEN, foreign)
+    live = _live_servers(snapshot)
+    asked = [plan for slot in range(servers.count) if (plan := _plan_slot(snapshot, group, servers, slot, live))]
+    if asked:
+        return Plan(actions=tuple(asked), holds=(_forming(servers, live, "its machines are being asked for"),))
+    return _plan_marker(snapshot, group, servers, live)
+
+
+def quorum_missing(addresses: Collection[str], views: Iterable[ServerView]) -> str | None:
+    """Say what keeps the servers at these private addresses from being one quorum of exactly themselves; None: nothing.
+
+    Every one is asked at its own address: all must name one leader and the same raft configuration, which holds just
+    these addresses, all voting.
+    """
+    seen = {view.address: view for view in views}
+    if silent := [a for a in sorted(addresses) if a not in seen or not seen[a].reachable]:
+        return f"{len(addresses) - len(silent)} of {len(addresses)} agents answer; silent: {', '.join(silent)}"
+    mine = [seen[a] for a in sorted(addresses)]
+    if leaderless := [view.address for view in mine if not view.leader]:
+        return f"no leader is known to {', '.join(leaderless)}"
+    if len(leaders := sorted({view.leader or "" for view in mine})) > 1:
+        return f"they name different leaders: {', '.join(leaders)}"
+    for view in mine:
+        voters = {_host(peer.address) for peer in view.peers or () if peer.voter}
+        if voters != set(addresses):
+            return (
+                f"{view.address} counts {', '.join(sorted(voters)) or 'nobody'} as voters, not all of {len(addresses)}"
+            )
+    return None
+
+
+def _formed(snapshot: Snapshot, servers: Servers) -> Plan:
+    live = _live_servers(snapshot)
+    if len(live) == servers.count:
+        return Plan()
+    return Plan.held(
+        "servers",
+        Reason.NOT_IMPLEMENTED,
+        f"{len(live)} of {servers.count} servers are there; replacing, adding and removing servers is not implemented"
+        " yet: do it by hand",
+    )
+
+
+def _foreign(snapshot: Snapshot) -> str | None:
+    """Say why nothing may be formed here: signs of a cluster that was there before."""
+    for instance in snapshot.instances:
+        if TAG_STORE in instance.tags:
+            return (
+                f"{instance.id} carries {TAG_STORE}: a quorum with a store was here before; nothing is formed beside it"
+            )
+    ours = {i.private_ip for i in snapshot.instances if i.role == Role.SERVER}
+    for view in snapshot.servers:
+        for peer in view.peers or ():
+            if _host(peer.address) not in ours:
+                return f"{view.address} has the raft peer {peer.name} at {peer.address}, which is no slot of ours"
+    return None
+
+
+def _live_servers(snapshot: Snapshot) -> tuple[Instance, ...]:
+    return tuple(i for i in snapshot.instances if i.live and i.role == Role.SERVER)
+
+
+# --- slots -----------------------------------------------------------------------------------------------------------
+
+
+def _plan_slot(
+    snapshot: Snapshot, group: ClusterGroup, servers: Servers, slot: int, live: Sequence[Instance]
+) -> FormServer | None:
+    """Ask for a slot's machine where it has none: the highest attempt again, or the slot's next life."""
+    life, attempt = _highest(snapshot, group.metadata.name, slot)
+    if any(i.claim == server_claim(slot, life) for i in live):
+        return None
+    if any(i.claim == server_claim(slot, life) for i in snapshot.instances):
+        life, attempt = life + 1, 0  # EC2 shows it gone
+    again = form_template(group.metadata.name, slot, life, attempt) in snapshot.templates
+    requests = server_requests(snapshot, group, servers, slot)
+    first = requests[attempt % len(requests)]
+    why = (
+        "whether it was launched is unknown: asked again" if again else f"slot {slot} of {servers.count} has no machine"
+    )
+    return FormServer(
+        group=group.metadata.name,
+        slot=slot,
+        life=life,
+        attempt=attempt,
+        template=server_template(group, _arch(snapshot, first.instance_type)),
+        requests=requests,
+        reason=f"forming the quorum: {why}",
+        price=max(on_demand_price(snapshot, r.instance_type) for r in requests),
+    )
+
+
+def _highest(snapshot: Snapshot, group: str, slot: int) -> tuple[int, int]:
+    """Give the slot's highest life, and that life's highest attempt; (0, 0) where nothing was asked for yet."""
+    made = [found for name in snapshot.templates if (found := parse_form_template(group, name)) and found[0] == slot]
+    return max(((life, attempt) for _, life, attempt in made), default=(0, 0))
+
+
+def server_requests(snapshot: Snapshot, group: ClusterGroup, servers: Servers, slot: int) -> tuple[ServerRequest, ...]:
+    """Give the ways to ask for a slot, best first: its own zone with each type, then the other zones.
+
+    All are of the architecture of the first type, so that one image serves them.
+    """
+    zones = sorted({subnet.zone for subnet in group.spec.aws.subnets})
+    turned = zones[slot % len(zones) :] + zones[: slot % len(zones)]
+    arch = _arch(snapshot, servers.instance_types[0])
+    return tuple(
+        ServerRequest(instance_type=instance_type, subnet_id=subnet.id, zone=zone)
+        for zone in turned
+        for instance_type in servers.instance_types
+        if _arch(snapshot, instance_type) == arch
+        for subnet in group.spec.aws.subnets
+        if subnet.zone == zone
+    )
+
+
+def _arch(snapshot: Snapshot, instance_type: str) -> str:
+    known = snapshot.catalogue.get(instance_type)
+    return known.arch if known else "x86_64"
+
+
+# --- the marker ------------------------------------------------------------------------------------------------------
+
+
+def _plan_marker(snapshot: Snapshot, group: ClusterGroup, servers: Servers, live: Sequence[Instance]) -> Plan:
+    """All slots have machines: mark the quorum formed when their agents agree, introduce those who found nobody."""
+    addresses = {i.private_ip for i in live}
+    missing = quorum_missing(addresses, snapshot.servers)
+    if missing is None:
+        names = tuple(sorted(n for n in snapshot.templates if parse_form_template(group.metadata.name, n)))
+        reason = f"{len(live)} agents name one leader, and raft holds exactly them"
+        return Plan(actions=(MarkFormed(marker=marker_template(group), attempts=names, reason=reason),))
+    actions: tuple[Action, ...] = tuple(
+        IntroduceServers(
+            asked=view.address,
+            addresses=tuple(sorted(addresses - {view.address})),
+            reason=f"{view.address} joined only itself",
+        )
+        for view in snapshot.servers
+        if view.address in addresses and view.members is not None and set(view.members) <= {view.address}
+    )
+    everybody = addresses <= {view.address for view in snapshot.servers if view.reachable}
+    return Plan(actions=actions if everybody else (), holds=(_forming(servers, live, missing),))
+
+
+def _forming(servers: Servers, live: Sequence[Instance], what: str) -> Hold:
+    message = f"{len(live)} of {servers.count} servers have a machine; {what}"
+    return Hold(subject="servers", reason=Reason.SERVERS_FORMING, message=message, passing=True)
+
+
+def _host(address: str) -> str:
+    return address.rpartition(":")[0] or address
