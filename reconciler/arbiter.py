@@ -83,7 +83,8 @@ class _Room:
     def _server(self, action: FormServer) -> tuple[list[Action], list[Hold]]:
         limit = self.group.spec.limits.max_hourly_cost
         if action.price > self.dollars + CENT:
-            message = f"limits.maxHourlyCost {limit:g} leaves {max(0.0, self.dollars):.4f} USD an hour, it costs {action.price:.4f}"
+            left = max(0.0, self.dollars)
+            message = f"limits.maxHourlyCost {limit:g} leaves {left:.4f} USD an hour, it costs {action.price:.4f}"
             return [], [Hold(subject=action.subject, reason=Reason.COST_LIMIT, message=message)]
         self.dollars -= action.price
         return [action], []

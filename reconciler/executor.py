@@ -1,4 +1,4 @@
-"""Actions become effects, one at a time and each key once: look again, guard, write the intent, act, write the outcome."""
+"""Actions become effects, one at a time and each key once: look again, guard, write down, act, write down."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from reconciler.packing.refusals import refusals
 from reconciler.ports import Clock, Ec2, Nomad
 from schemas.document import ClusterGroup
 from schemas.faults import Fault, OutcomeUnknownError, Refusal, RefusedError, Source, UnansweredError
+from schemas.names import client_token
 from schemas.plan import (
     Action,
     CreateNodePool,
@@ -24,7 +25,6 @@ from schemas.plan import (
     Outcome,
     Result,
 )
-from schemas.names import client_token
 from schemas.world import TAG_CLAIM, TAG_STORE, FleetRequest, Instance, Role, Snapshot, Template
 
 LOOKUP = timedelta(minutes=5)  # so long a token that EC2 calls used may still show its machines (semantics §11)
@@ -125,7 +125,7 @@ class Executor:
         try:
             answer = await self.ec2.create_fleet(request)
         except RefusedError as fault:
-            if fault.why in {Refusal.TOKEN_REUSED, Refusal.TOKEN_SPENT}:
+            if fault.why in {Refusal.MISMATCH, Refusal.SPENT}:
                 return await self._look_up(intent, fault)
             return (), self._outcome(action, Result.REFUSED, fault.message)
         given = len(answer.instances)
@@ -167,7 +167,7 @@ class Executor:
                 await self.ec2.run_instance(template, token=token, tags=template.tags)
             except RefusedError as no:
                 refused.append(no)
-                if no.why is Refusal.TOKEN_SPENT:  # its machine came and is gone: the slot's next life
+                if no.why is Refusal.SPENT:  # its machine came and is gone: the slot's next life
                     life, attempt = life + 1, 0
                 elif no.why in {Refusal.CAPACITY, Refusal.QUOTA, Refusal.IMPOSSIBLE}:
                     attempt += 1

@@ -11,8 +11,8 @@ from reconciler.errors import GuardError
 from reconciler.packing.census import clients_by_pool
 from reconciler.reconcilers.servers import quorum_missing
 from schemas.document import ClusterGroup
-from schemas.plan import FormServer, Launch, MarkFormed
 from schemas.names import formed_marker
+from schemas.plan import FormServer, Launch, MarkFormed
 from schemas.world import TAG_STORE, Instance, ServerView, Snapshot
 
 
@@ -39,6 +39,6 @@ def guard_forming(action: FormServer, templates: frozenset[str], instances: Sequ
 
 
 def guard_marker(action: MarkFormed, servers: Sequence[Instance], views: Sequence[ServerView]) -> None:
-    """Refuse the marker unless, looked at again, all slots' own agents agree on one leader and on exactly themselves."""
+    """Refuse the marker unless, asked again, all slots' agents agree on one leader and on exactly themselves."""
     if (why := quorum_missing({i.private_ip for i in servers}, views)) is not None:
         raise GuardError(key=action.key, why=why)

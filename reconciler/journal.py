@@ -63,7 +63,7 @@ def begun(ledger: Ledger, action: Launch, at: datetime) -> Ledger:
 
 
 def finished(
-    ledger: Ledger, action: Action, instance_ids: tuple[str, ...], refused: tuple[Refused, ...] = ()
+    ledger: Ledger, action: Launch, instance_ids: tuple[str, ...], refused: tuple[Refused, ...] = ()
 ) -> Ledger:
     """Give the ledger with the intent closed: the claim keeps the machines that it gave, or goes if it gave none."""
     claims = tuple(

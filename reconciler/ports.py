@@ -60,7 +60,7 @@ class Ec2(Protocol):
         ...
 
     async def run_instance(self, template: Template, *, token: str, tags: Mapping[str, str]) -> Instance:
-        """Launch one instance from a template that names type and subnet (RunInstances); repeated under one token: the same."""
+        """Launch one instance from a template that names type and subnet (RunInstances); one token gives one."""
         ...
 
     async def create_fleet(self, request: FleetRequest) -> FleetAnswer:
@@ -96,7 +96,7 @@ class Nomad(Protocol):
         ...
 
     async def broker_paused(self) -> bool:
-        """Tell whether the scheduler configuration pauses the evaluation broker: then queued work is no lack of room."""
+        """Tell whether the scheduler configuration pauses the broker: then queued work is no lack of room."""
         ...
 
     async def create_node_pool(self, name: str) -> None:

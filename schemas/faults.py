@@ -1,4 +1,4 @@
-"""What a port raises when the outside does not do as asked; providers translate foreign errors into these at the door."""
+"""What a port raises when the outside does not do as asked; providers translate foreign errors at the door."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Refusal(StrEnum):
     UNTRIED = "untried"  # the fleet never got to this offering: says nothing about it
     IMPOSSIBLE = "impossible"  # this type is not offered there at all: out for hours
     SPECIFICATION = "specification"  # image, subnet, profile, rights: the document or the account must change
-    TOKEN_REUSED = "token-reused"  # IdempotentParameterMismatch: the token was used with other parameters
-    TOKEN_SPENT = "token-spent"  # IdempotentInstanceTerminated: what the token gave is gone
+    MISMATCH = "mismatch"  # IdempotentParameterMismatch: the token was used with other parameters
+    SPENT = "spent"  # IdempotentInstanceTerminated: what the token gave is gone
     EXISTS = "exists"  # the name is taken; what is there decides
     CONFLICT = "conflict"  # somebody else wrote first
     INVALID = "invalid"  # the outside says that the request makes no sense
 
 
-class Fault(Exception):
+class Fault(Exception):  # noqa: N818 - the family; its members are the errors
     """The outside did not do as asked; callers branch on the subclass and its fields, never on the text."""
 
     def __init__(self, source: Source, what: str, message: str) -> None:

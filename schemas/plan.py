@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -167,7 +166,7 @@ class CreateNodePool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateTemplate:
-    """Make the launch template of a pool; its name ends in the hash of its content, so it is made once and never changed."""
+    """Make the launch template of a pool; its name ends in the hash of its content: made once, never changed."""
 
     template: Template
     pool: str
@@ -187,7 +186,7 @@ class CreateTemplate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """Ask EC2 for ``count`` machines under a claim that we chose beforehand; asking twice for a claim is asking once."""
+    """Ask EC2 for ``count`` machines under a claim chosen beforehand; asking twice for a claim is asking once."""
 
     claim: str
     pool: str

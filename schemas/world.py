@@ -33,7 +33,7 @@ class Market(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """A vector of what a node has or an allocation takes: MHz and MiB as Nomad counts them, cores as a number of ids."""
+    """What a node has or an allocation takes: MHz and MiB as Nomad counts them, cores as a number of ids."""
 
     cpu_mhz: int = 0
     memory_mib: int = 0
@@ -191,7 +191,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why a group could not be placed, in Nomad's words; frozen at the evaluation's birth, it explains and never counts."""
+    """Why a group could not be placed, in Nomad's words; frozen at the evaluation's birth: it explains, never counts."""
 
     nodes_evaluated: int = 0
     nodes_filtered: int = 0

@@ -30,7 +30,7 @@ class NotAStateFileError(Exception):
 
     def __init__(self, path: str, why: str) -> None:
         self.path = path
-        super().__init__(f"{path} is not a state file of the sandbox ({why}); name another one, or a file that is not there")
+        super().__init__(f"{path} is no state file of the sandbox ({why}); name another one, or one that is not there")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
