@@ -1,0 +1,68 @@
+"""The interruption queue: EventBridge events as SQS delivers them, at least once, in no order (aws.md §4.2, §4.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from providers.sandbox.world.ec2.state import Instance, Json, Message
+from providers.sandbox.world.epoch import to_datetime
+
+if TYPE_CHECKING:
+    from providers.sandbox.world.ec2.context import Cloud
+
+_ACCOUNT = "123456789012"
+_RETENTION = 300.0
+
+
+def announce_state(cloud: Cloud, instance: Instance) -> None:
+    """Tell that a machine changed its state."""
+    arn = f"arn:aws:ec2:{cloud.state.region}:{_ACCOUNT}:instance/{instance.id}"
+    _send(cloud, "EC2 Instance State-change Notification", arn, {"instance-id": instance.id, "state": instance.state})
+
+
+def announce_rebalance(cloud: Cloud, instance: Instance) -> None:
+    """Tell that a machine is at elevated risk."""
+    _send(cloud, "EC2 Instance Rebalance Recommendation", _spot_arn(instance), {"instance-id": instance.id})
+
+
+def announce_interruption(cloud: Cloud, instance: Instance) -> None:
+    """Tell that a machine will be taken in two minutes."""
+    detail = {"instance-id": instance.id, "instance-action": "terminate"}
+    _send(cloud, "EC2 Spot Instance Interruption Warning", _spot_arn(instance), detail)
+
+
+def receive(cloud: Cloud, *, count_max: int = 10, hidden_seconds: float = 20.0) -> list[Message]:
+    """Take up to ``count_max`` messages; each comes again after ``hidden_seconds`` unless it is deleted."""
+    now = cloud.kernel.now
+    found = [m for m in cloud.state.messages if m.visible_at <= now and m.sent_at > now - _RETENTION][:count_max]
+    for message in found:
+        message.visible_at, message.receives = now + hidden_seconds, message.receives + 1
+    return found
+
+
+def delete(cloud: Cloud, message_id: str) -> None:
+    """Take a message out of the queue; one that is gone is deleted."""
+    cloud.state.messages = [m for m in cloud.state.messages if m.id != message_id]
+
+
+def _spot_arn(instance: Instance) -> str:
+    # EC2 writes the zone in the region's place, and no account
+    return f"arn:aws:ec2:{instance.zone}:instance/{instance.id}"
+
+
+def _send(cloud: Cloud, kind: str, arn: str, detail: Json) -> None:
+    now = cloud.kernel.now
+    cloud.state.messages = [m for m in cloud.state.messages if m.sent_at > now - _RETENTION]
+    event_id = cloud.kernel.new_id()
+    body: Json = {
+        "version": "0",
+        "id": event_id,
+        "detail-type": kind,
+        "source": "aws.ec2",
+        "account": _ACCOUNT,
+        "time": to_datetime(now).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": cloud.state.region,
+        "resources": [arn],
+        "detail": detail,
+    }
+    cloud.state.messages.append(Message(id=event_id, sent_at=now, body=body))

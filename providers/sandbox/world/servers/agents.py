@@ -1,0 +1,96 @@
+"""A server agent's process: started, killed, frozen, asked to stop (recordings/servers 02, 05, 06, 18, 27, 28)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from providers.sandbox.world.servers import autopilot, gossip, raft
+from providers.sandbox.world.servers.state import ALIVE, DOWN, FROZEN, LEAVING, LEFT, UP, ServerAgent
+
+if TYPE_CHECKING:
+    from providers.sandbox.world.servers.context import Servers
+
+_PROCESS_ENDS = (2.3, 3.0)  # seconds after a graceful leave began
+
+
+def register(servers: Servers) -> None:
+    """Let servers live."""
+    gossip.register(servers)
+    raft.register(servers)
+    autopilot.register(servers)
+    servers.kernel.on("server.left", lambda address, life: _left(servers, address, life))
+    servers.kernel.on("server.ended", lambda address, life: _ended(servers, address, life))
+
+
+def start(servers: Servers, agent: ServerAgent) -> None:
+    """Start an agent on an empty disk; whatever was at its address before is gone with its disk."""
+    servers.state.agents[agent.address] = agent
+    gossip.come_up(servers, agent)
+
+
+def restart(servers: Servers, address: str) -> None:
+    """Start an agent again with its data."""
+    agent = servers.state.agents[address]
+    agent.process, agent.life = UP, agent.life + 1
+    agent.joined = agent.left = agent.contacted = False
+    gossip.come_up(servers, agent)
+    gossip.spread(servers, agent, ALIVE)
+    raft.process_back(servers, agent)
+
+
+def kill(servers: Servers, address: str) -> None:
+    """End a process at once; the others notice in their own time."""
+    agent = servers.state.agents.get(address)
+    if agent is None or agent.process == DOWN:
+        return
+    agent.process = DOWN
+    if not agent.left:
+        gossip.fall_silent(servers, agent)
+    raft.process_gone(servers, agent)
+
+
+def freeze(servers: Servers, address: str) -> None:
+    """Stop a process so that it answers nothing and loses nothing."""
+    agent = servers.state.agents[address]
+    agent.process = FROZEN
+    gossip.fall_silent(servers, agent)
+    raft.process_gone(servers, agent)
+
+
+def thaw(servers: Servers, address: str) -> None:
+    """Let a frozen process go on."""
+    agent = servers.state.agents[address]
+    agent.process, agent.life = UP, agent.life + 1
+    gossip.spread(servers, agent, ALIVE)
+    raft.process_back(servers, agent)
+
+
+def terminate(servers: Servers, address: str) -> None:
+    """SIGTERM: a server with ``leave_on_terminate`` says goodbye first, any other just ends."""
+    agent = servers.up(address)
+    if agent is None:
+        return
+    if not agent.leave_on_terminate:
+        kill(servers, address)
+        return
+    agent.left = True
+    agent.members[agent.full_name].status = LEAVING
+    gossip.spread(servers, agent, LEAVING)
+    cluster = servers.cluster_of(agent)
+    if cluster is not None and cluster.leader == address and len(cluster.peers) > 1:
+        raft.remove(servers, cluster, agent.id)  # a leader takes itself out first
+    servers.kernel.after(0.8, "server.left", address, agent.life)
+    servers.kernel.after(servers.kernel.chance().uniform(*_PROCESS_ENDS), "server.ended", address, agent.life)
+
+
+def _left(servers: Servers, address: str, life: int) -> None:
+    agent = servers.up(address)
+    if agent is not None and agent.life == life:
+        agent.members[agent.full_name].status = LEFT
+        gossip.spread(servers, agent, LEFT)
+
+
+def _ended(servers: Servers, address: str, life: int) -> None:
+    agent = servers.state.agents[address]
+    if agent.life == life:
+        kill(servers, address)

@@ -1,0 +1,94 @@
+"""The simulated world: EC2, the machines on it, Nomad's servers and clients, and the work that people submit.
+
+Pure but for its own memory: time is handed in, chance comes from one seed, and ``save`` and ``load`` keep the future as
+it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from providers.sandbox.world import ec2
+from providers.sandbox.world.ec2.context import Cloud
+from providers.sandbox.world.ec2.state import Ec2State
+from providers.sandbox.world.kernel import Kernel, Timeline
+from providers.sandbox.world.machines import MachineRoom, MachinesState
+from providers.sandbox.world.nomad.cluster import Cluster
+from providers.sandbox.world.nomad.state import ClusterState
+from providers.sandbox.world.scenario import Scenario, account_of
+from providers.sandbox.world.servers import agents
+from providers.sandbox.world.servers.context import Servers
+from providers.sandbox.world.servers.state import ServersState
+from providers.sandbox.world.workload import Workload, WorkloadState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from schemas.catalogue import InstanceType
+
+
+@dataclass(slots=True, kw_only=True)
+class WorldState:
+    """Everything there is, as data."""
+
+    scenario: str
+    timeline: Timeline
+    ec2: Ec2State
+    machines: MachinesState = field(default_factory=MachinesState)
+    servers: ServersState = field(default_factory=ServersState)
+    nomad: ClusterState = field(default_factory=ClusterState)
+    workload: WorkloadState = field(default_factory=WorkloadState)
+
+
+class World:
+    """One world. Its parts act on its state only while ``advance`` runs, or when a door calls one of them."""
+
+    def __init__(self, state: WorldState, catalogue: Mapping[str, InstanceType]) -> None:
+        self.state = state
+        self.kernel = Kernel(state.timeline)
+        self.nomad = Cluster(state.nomad, self.kernel)
+        self.workload = Workload(state.workload, self.kernel, self.nomad)
+        self.machines = MachineRoom(state.machines, self.nomad)
+        self.cloud = Cloud(state.ec2, self.kernel, catalogue, self.machines)
+        self.servers = Servers(state.servers, self.kernel, discover=self.machines.discover, led=self._led)
+        self.machines.connect(self.cloud, self.servers)
+        ec2.register(self.cloud)
+        agents.register(self.servers)
+
+    @classmethod
+    def create(cls, scenario: Scenario, seed: int, catalogue: Mapping[str, InstanceType]) -> World:
+        """Make the world in which a scenario begins: an account with nothing of ours in it."""
+        state = WorldState(
+            scenario=scenario.name,
+            timeline=Timeline(seed=seed),
+            ec2=account_of(scenario.account),
+            nomad=ClusterState(leader=False),
+        )
+        state.workload.steps = list(scenario.steps)
+        return cls(state, catalogue)
+
+    @classmethod
+    def load(cls, data: bytes, catalogue: Mapping[str, InstanceType]) -> World:
+        """Read a world that ``save`` wrote; its future is what it would have been. Raises ``msgspec.MsgspecError``."""
+        return cls(msgspec.json.decode(data, type=WorldState), catalogue)
+
+    def save(self) -> bytes:
+        """Write everything down."""
+        return msgspec.json.encode(self.state)
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the world's epoch."""
+        return self.kernel.now
+
+    def advance(self, to_seconds: float) -> None:
+        """Let everything happen that is due up to a moment."""
+        self.kernel.run_until(to_seconds)
+
+    def _led(self, available: bool) -> None:  # noqa: FBT001 - a callback's one argument
+        self.nomad.set_leader(available)
+        if available:
+            self.workload.begin()
