@@ -1,0 +1,146 @@
+"""The composition root: the only module that names a provider, a real clock, a disk."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+
+from providers.prices.shipped import load_catalogue
+from providers.sandbox.doors import SandboxEc2, SandboxNomadDoor
+from providers.sandbox.scenario import Scenario, ScenarioError, load_scenario
+from providers.sandbox.virtualtime import LoopClock, run_virtual
+from providers.sandbox.world.world import World
+from providers.stores.sqlite import FileInUseError, NotAStateFileError, SqliteStore
+from reconciler.loop import GroupLoop, Ports
+from schemas.catalogue import Catalogue
+from schemas.document import ClusterGroup
+from schemas.document.load import Loaded, check_together, load
+
+T = TypeVar("T")
+
+__all__ = ["FileInUseError", "NotAStateFileError", "Sandbox", "ScenarioError", "catalogue", "documents", "sandbox"]
+
+
+def catalogue() -> Catalogue:
+    """Give the shipped table of instance types and on-demand prices."""
+    return load_catalogue()
+
+
+# --- documents -------------------------------------------------------------------------------------------------------
+
+
+class NoDocumentError(Exception):
+    """What was named with ``--file`` holds no document."""
+
+
+def documents(files: Sequence[str]) -> Loaded:
+    """Read and check all documents: files, and directories (not recursive, ``*.yaml`` and ``*.yml``, by name).
+
+    Raises NoDocumentError when a path is not there, cannot be read, or a directory holds no document.
+    """
+    known = catalogue()
+    return check_together([load(_read(path), file=str(path), catalogue=known) for path in _paths(files)])
+
+
+def _paths(files: Sequence[str]) -> list[Path]:
+    found: list[Path] = []
+    for name in files:
+        if name.startswith("consul://"):
+            raise NoDocumentError(f"{name}: documents from Consul are not implemented yet; name a file or a directory")
+        path = Path(name)
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix in {".yaml", ".yml"} and not p.name.startswith("."))
+            if not inside:
+                raise NoDocumentError(f"{name}: no *.yaml in this directory (its subdirectories are not searched)")
+            found += inside
+        elif path.exists():
+            found.append(path)
+        else:
+            raise NoDocumentError(f"{name}: no such file or directory; --file names documents, the default is specs/")
+    return found
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NoDocumentError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+# --- the outside -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sandbox:
+    """A simulated world that is open: its ports, and a way to run work in its time."""
+
+    world: World
+    store: SqliteStore
+    keep: bool  # the world is saved in the store's file
+
+    def ports(self, clock: LoopClock) -> Ports:
+        """Give the doors into the world; they tell the time by the running loop."""
+        saved = self.save if self.keep else None
+        return Ports(
+            clock=clock,
+            ec2=SandboxEc2(self.world, clock.seconds, saved),
+            nomad=SandboxNomadDoor(self.world, clock.seconds, saved),
+            store=self.store,
+            catalogue=catalogue(),
+            new_id=self.world.new_id,
+            chance=self.world.chance,
+        )
+
+    def run(self, work: Callable[[Ports], Awaitable[T]]) -> T:
+        """Run work to its end in virtual time, and keep the world."""
+        clock = LoopClock()
+        try:
+            return run_virtual(lambda: work(self.ports(clock)), start=self.world.now)
+        finally:
+            self.close()
+
+    def run_in_real_time(self, work: Callable[[Ports], Awaitable[T]]) -> T:
+        """Run work with the world's seconds as long as ours: for the long-running service."""
+        start = self.world.now
+
+        async def timed() -> T:
+            return await work(self.ports(LoopClock(start - anyio.current_time())))
+
+        try:
+            return anyio.run(timed)
+        finally:
+            self.close()
+
+    def save(self) -> None:
+        """Write the world into its file."""
+        self.store.save_world(self.world.save())
+
+    def close(self) -> None:
+        """Keep the world if it is to be kept, and let others have the file."""
+        if self.keep:
+            self.save()
+        self.store.close()
+
+
+def sandbox(scenario: str, *, state: str | None, seed: int | None) -> Sandbox:
+    """Open a simulated world: a new one, or the one that ``state`` holds.
+
+    Raises FileInUseError, NotAStateFileError, ScenarioError.
+    """
+    path = Path(state) if state else None
+    store = SqliteStore(path)
+    saved = store.saved_world()
+    if saved is not None:
+        world = World.load(saved, catalogue())
+    else:
+        world = World.create(load_scenario(scenario), seed=seed or 0, catalogue=catalogue())
+    return Sandbox(world=world, store=store, keep=path is not None)
+
+
+def loops(groups: Sequence[ClusterGroup], ports: Ports) -> list[GroupLoop]:
+    """Give one loop a group."""
+    return [GroupLoop(group, ports) for group in groups]
