@@ -11,8 +11,8 @@ import anyio
 
 from providers.prices.shipped import load_catalogue
 from providers.sandbox.doors import SandboxEc2, SandboxNomadDoor
-from providers.sandbox.scenario import Scenario, ScenarioError, load_scenario
 from providers.sandbox.virtualtime import LoopClock, run_virtual
+from providers.sandbox.world.scenario import ScenarioError, load_scenario
 from providers.sandbox.world.world import World
 from providers.stores.sqlite import FileInUseError, NotAStateFileError, SqliteStore
 from reconciler.loop import GroupLoop, Ports
@@ -80,19 +80,18 @@ class Sandbox:
 
     world: World
     store: SqliteStore
-    keep: bool  # the world is saved in the store's file
 
     def ports(self, clock: LoopClock) -> Ports:
         """Give the doors into the world; they tell the time by the running loop."""
-        saved = self.save if self.keep else None
+        kernel = self.world.kernel
         return Ports(
             clock=clock,
-            ec2=SandboxEc2(self.world, clock.seconds, saved),
-            nomad=SandboxNomadDoor(self.world, clock.seconds, saved),
+            ec2=SandboxEc2(self.world, clock),
+            nomad=SandboxNomadDoor(self.world, clock),
             store=self.store,
             catalogue=catalogue(),
-            new_id=self.world.new_id,
-            chance=self.world.chance,
+            new_id=kernel.new_id,
+            chance=lambda: kernel.chance().random(),
         )
 
     def run(self, work: Callable[[Ports], Awaitable[T]]) -> T:
@@ -115,19 +114,13 @@ class Sandbox:
         finally:
             self.close()
 
-    def save(self) -> None:
-        """Write the world into its file."""
-        self.store.save_world(self.world.save())
-
     def close(self) -> None:
         """Keep the world if it is to be kept, and let others have the file."""
-        if self.keep:
-            self.save()
         self.store.close()
 
 
-def sandbox(scenario: str, *, state: str | None, seed: int | None) -> Sandbox:
-    """Open a simulated world: a new one, or the one that ``state`` holds.
+def sandbox(scenario: str, *, state: str | None, seed: int | None, keep: bool = True) -> Sandbox:
+    """Open a simulated world: a new one, or the one that ``state`` holds; without ``keep`` the file stays as it is.
 
     Raises FileInUseError, NotAStateFileError, ScenarioError.
     """
@@ -138,7 +131,9 @@ def sandbox(scenario: str, *, state: str | None, seed: int | None) -> Sandbox:
         world = World.load(saved, catalogue())
     else:
         world = World.create(load_scenario(scenario), seed=seed or 0, catalogue=catalogue())
-    return Sandbox(world=world, store=store, keep=path is not None)
+    if path and keep:
+        store.keep_world(world.save)
+    return Sandbox(world=world, store=store)
 
 
 def loops(groups: Sequence[ClusterGroup], ports: Ports) -> list[GroupLoop]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,13 +48,13 @@ class SqliteStore:
     def __init__(self, path: Path | None = None) -> None:
         """Open the file for this process alone; without a path, keep all in memory."""
         name = str(path) if path else ":memory:"
+        self._world: Callable[[], bytes] | None = None
         try:
             self._db = sqlite3.connect(name, isolation_level=None, timeout=0)
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._db.execute("BEGIN IMMEDIATE")
-            for statement in SCHEMA.split(";"):
-                self._db.execute(statement)
-            self._db.execute("COMMIT")
+            with self._transaction():
+                for statement in SCHEMA.split(";"):
+                    self._db.execute(statement)
         except sqlite3.DatabaseError as error:
             if "locked" in str(error):
                 raise FileInUseError(name) from error
@@ -71,21 +72,26 @@ class SqliteStore:
         """Write a whole record if its index is still ``index`` (0: it is not there yet), and give the new index."""
         text = msgspec.json.encode(items).decode()
         try:
-            if index == 0:
-                done = self._db.execute("INSERT OR IGNORE INTO records VALUES (?, ?, 1)", (path, text)).rowcount
-            else:
-                done = self._db.execute(
-                    "UPDATE records SET items = ?, idx = idx + 1 WHERE path = ? AND idx = ?", (text, path, index)
-                ).rowcount
+            with self._transaction():
+                if index == 0:
+                    done = self._db.execute("INSERT OR IGNORE INTO records VALUES (?, ?, 1)", (path, text)).rowcount
+                else:
+                    done = self._db.execute(
+                        "UPDATE records SET items = ?, idx = idx + 1 WHERE path = ? AND idx = ?", (text, path, index)
+                    ).rowcount
+                self._save_world()
         except sqlite3.Error as error:
             raise UnansweredError(Source.STORE, f"write {path}", str(error)) from error
         if not done:
             raise RefusedError(Source.STORE, f"write {path}", "somebody else wrote first", why=Refusal.CONFLICT)
         return index + 1
 
-    def save_world(self, saved: bytes) -> None:
-        """Keep the sandbox's world."""
-        self._db.execute("INSERT OR REPLACE INTO world VALUES (1, ?)", (saved,))
+    def keep_world(self, save: Callable[[], bytes]) -> None:
+        """Keep the sandbox's world from now on: with every record, in one transaction with it, and at the end.
+
+        A process that is killed in between loses world and journal back to one moment, and so stays consistent.
+        """
+        self._world = save
 
     def saved_world(self) -> bytes | None:
         """Give the world that was kept; None in a new file."""
@@ -93,5 +99,21 @@ class SqliteStore:
         return bytes(row[0]) if row else None
 
     def close(self) -> None:
-        """Let others have the file."""
+        """Keep the world if it is to be kept, and let others have the file."""
+        with self._transaction():
+            self._save_world()
         self._db.close()
+
+    def _save_world(self) -> None:
+        if self._world is not None:
+            self._db.execute("INSERT OR REPLACE INTO world VALUES (1, ?)", (self._world(),))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
