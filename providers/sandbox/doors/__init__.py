@@ -1,0 +1,1 @@
+"""The fast way into the simulated world: our ports, answered without a wire."""

@@ -1,0 +1,185 @@
+"""The EC2 port into the simulated account."""
+
+from __future__ import annotations
+
+import base64
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from providers.sandbox.doors.codes import fault_of, refusal_of
+from providers.sandbox.doors.time import Clock, catch_up
+from providers.sandbox.world.ec2 import state as account
+from providers.sandbox.world.ec2.describe import describe_instances
+from providers.sandbox.world.ec2.errors import Ec2Error
+from providers.sandbox.world.ec2.fleet import FleetOrder, create_fleet
+from providers.sandbox.world.ec2.launch import MachineOrder, run_instance
+from providers.sandbox.world.ec2.prices import spot_price
+from providers.sandbox.world.ec2.templates import create_template, delete_template, describe_templates, template_of
+from providers.sandbox.world.epoch import to_datetime
+from schemas.world import TAG_CLUSTER, FleetAnswer, FleetError, FleetRequest, Instance, Market, Template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from providers.sandbox.world.world import World
+
+Json = dict[str, Any]
+
+
+class SandboxEc2:
+    """EC2 as one group sees it: lists hold what carries its tag."""
+
+    def __init__(self, world: World, clock: Clock) -> None:
+        self._world, self._clock = world, clock
+
+    async def instances(self, group: str) -> tuple[Instance, ...]:
+        """List the group's instances in every state; new ones may lag."""
+        cloud = catch_up(self._world, self._clock).cloud
+        return tuple(instance_of(i) for i in describe_instances(cloud, tags={TAG_CLUSTER: group}))
+
+    async def template_names(self, group: str) -> frozenset[str]:
+        """List the names of the group's launch templates."""
+        cloud = catch_up(self._world, self._clock).cloud
+        return frozenset(t.name for t in describe_templates(cloud) if t.tags.get(TAG_CLUSTER) == group)
+
+    async def template(self, name: str) -> Template | None:
+        """Read one launch template."""
+        found = describe_templates(catch_up(self._world, self._clock).cloud, name=name)
+        return template_from(name, found[0].content) if found else None
+
+    async def create_template(self, group: str, template: Template) -> None:
+        """Make a launch template; a name that is taken is refused."""
+        cloud = catch_up(self._world, self._clock).cloud
+        with _translated(f"CreateLaunchTemplate {template.name}", writes=True):
+            create_template(cloud, template.name, launch_template_data(template), {TAG_CLUSTER: group})
+
+    async def delete_template(self, name: str) -> None:
+        """Delete a launch template; one that is not there is deleted."""
+        cloud = catch_up(self._world, self._clock).cloud
+        if describe_templates(cloud, name=name):
+            delete_template(cloud, name)
+
+    async def run_instance(self, template: Template, *, token: str, tags: Mapping[str, str]) -> Instance:
+        """Launch one on-demand instance; under one token it is the same one."""
+        cloud = catch_up(self._world, self._clock).cloud
+        with _translated(f"RunInstances {template.name}", writes=True):
+            order = order_from(launch_template_data(template), tags, market=account.ON_DEMAND, template=template.name)
+            return instance_of(run_instance(cloud, order, token=token))
+
+    async def create_fleet(self, request: FleetRequest) -> FleetAnswer:
+        """Launch instances from any of the request's pools; the answer may hold errors too."""
+        cloud = catch_up(self._world, self._clock).cloud
+        with _translated(f"CreateFleet {request.template}", writes=True):
+            content = template_of(cloud, request.template).content
+            machine = order_from(content, request.tags, market=request.market.value, template=request.template)
+            order = FleetOrder(
+                machine=machine,
+                pools=tuple((o.instance_type, o.subnet_id) for o in request.overrides),
+                count=request.count,
+            )
+            fleet = create_fleet(cloud, order, token=request.token)
+        ids = [i for pool in fleet.pools for i in pool.instances]
+        known = [cloud.state.instances[i] for i in ids if i in cloud.state.instances]
+        return FleetAnswer(instances=tuple(map(instance_of, known)), errors=tuple(map(_fleet_error, fleet.errors)))
+
+    async def spot_prices(self, types: Sequence[str], zones: Sequence[str]) -> Mapping[tuple[str, str], float]:
+        """Give current spot prices; what is missing has no spot offering."""
+        cloud = catch_up(self._world, self._clock).cloud
+        found = {(kind, zone): spot_price(cloud, kind, zone) for kind in types for zone in zones}
+        return {pool: price for pool, price in found.items() if price is not None}
+
+
+def launch_template_data(template: Template) -> Json:
+    """Write a template in the shape of EC2's LaunchTemplateData."""
+    data: Json = {
+        "ImageId": template.image_id,
+        "UserData": base64.b64encode(template.user_data.encode()).decode(),
+        "IamInstanceProfile": {"Name": template.instance_profile},
+        "InstanceInitiatedShutdownBehavior": "terminate",
+        "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 1, "InstanceMetadataTags": "enabled"},
+        "TagSpecifications": [
+            {"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in template.tags.items()]}
+        ],
+    }
+    if template.subnet_id is None:
+        data["SecurityGroupIds"] = list(template.security_groups)
+    else:  # EC2 wants the groups beside the subnet then
+        network = {"DeviceIndex": 0, "SubnetId": template.subnet_id, "Groups": list(template.security_groups)}
+        data["NetworkInterfaces"] = [network]
+    if template.instance_type is not None:
+        data["InstanceType"] = template.instance_type
+    return data
+
+
+def template_from(name: str, data: Json) -> Template:
+    """Read a template from EC2's LaunchTemplateData."""
+    network = (data.get("NetworkInterfaces") or [{}])[0]
+    return Template(
+        name=name,
+        image_id=data["ImageId"],
+        user_data=base64.b64decode(data["UserData"]).decode(),
+        security_groups=tuple(network.get("Groups") or data.get("SecurityGroupIds") or ()),
+        instance_profile=data["IamInstanceProfile"]["Name"],
+        tags=_instance_tags(data),
+        instance_type=data.get("InstanceType"),
+        subnet_id=network.get("SubnetId"),
+    )
+
+
+def order_from(data: Json, tags: Mapping[str, str], *, market: str, template: str) -> MachineOrder:
+    """Give what a machine will be that is launched with this LaunchTemplateData and these tags."""
+    network = (data.get("NetworkInterfaces") or [{}])[0]
+    return MachineOrder(
+        image=data["ImageId"],
+        instance_type=data.get("InstanceType", ""),
+        subnet=network.get("SubnetId", ""),
+        market=market,
+        user_data=base64.b64decode(data["UserData"]).decode(),
+        security_groups=tuple(network.get("Groups") or data.get("SecurityGroupIds") or ()),
+        instance_profile=data["IamInstanceProfile"]["Name"],
+        tags={**_instance_tags(data), **tags},
+        shutdown_behavior=data.get("InstanceInitiatedShutdownBehavior", "stop"),
+        tags_in_metadata=data.get("MetadataOptions", {}).get("InstanceMetadataTags") == "enabled",
+        template=template,
+    )
+
+
+def instance_of(found: account.Instance) -> Instance:
+    """Translate a machine as DescribeInstances shows it."""
+    return Instance(
+        id=found.id,
+        type=found.type,
+        zone=found.zone,
+        subnet_id=found.subnet,
+        market=Market(found.market),
+        state=found.state,
+        launched_at=to_datetime(found.launched_at),
+        private_ip=found.private_ip,
+        image_id=found.image,
+        tags=dict(found.tags),
+        state_reason=found.state_reason if found.state not in {account.PENDING, account.RUNNING} else "",
+    )
+
+
+def _fleet_error(error: account.FleetError) -> FleetError:
+    return FleetError(
+        instance_type=error.type,
+        zone=error.zone,
+        market=Market(error.market),
+        code=error.code,
+        message=error.message,
+        why=refusal_of(error.code),
+    )
+
+
+def _instance_tags(data: Json) -> dict[str, str]:
+    wanted = (s["Tags"] for s in data.get("TagSpecifications", []) if s["ResourceType"] == "instance")
+    return {tag["Key"]: tag["Value"] for tags in wanted for tag in tags}
+
+
+@contextmanager
+def _translated(what: str, *, writes: bool) -> Iterator[None]:
+    try:
+        yield
+    except Ec2Error as error:
+        raise fault_of(error, what, writes=writes) from error

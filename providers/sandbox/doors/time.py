@@ -1,0 +1,28 @@
+"""The time at the doors: each call first lets the world catch up with the clock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from providers.sandbox.world.epoch import to_seconds
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from providers.sandbox.world.world import World
+
+
+class Clock(Protocol):
+    """The clock port."""
+
+    def now(self) -> datetime:
+        """Give the time, with time zone."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+def catch_up(world: World, clock: Clock) -> World:
+    """Let everything happen in the world that is due by now, and give it."""
+    world.advance(to_seconds(clock.now()))
+    return world
