@@ -6,6 +6,8 @@ reads at boot from the instance metadata (IMDSv2), so nothing here is a secret a
 
 from __future__ import annotations
 
+import base64
+import gzip
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -31,6 +33,7 @@ REVISION = "v1"  # of the hashing rule: a new rule tags machines anew instead of
 AGENT_FILE = "/etc/nomad.d/10-agent.json"
 TABLE_FILE = "/etc/nomad-reconciler/cpu_total_compute"
 BOOT_FILE = "/usr/local/sbin/nomad-reconciler-boot"
+READABLE = 4096  # characters of a file that are written as they are
 
 
 def pool_template(group: ClusterGroup, pool: Pool, arch: str, types: Iterable[InstanceType]) -> Template:
@@ -166,11 +169,18 @@ def user_data(agent: Mapping[str, Any], table: Mapping[str, int]) -> str:
     ]
     lines = ["#cloud-config", "write_files:"]
     for path, mode, content in files:
-        lines += [f"  - path: {path}", f'    permissions: "{mode}"', "    owner: root:root", "    content: |"]
-        lines += [f"      {line}" if line else "" for line in content.rstrip("\n").split("\n")]
+        lines += [f"  - path: {path}", f'    permissions: "{mode}"', "    owner: root:root", *_content(content)]
     lines += ["runcmd:", "  - [systemctl, daemon-reload]"]
     lines += ["  - [systemctl, enable, --now, nomad-reconciler-boot.service, nomad.service]", ""]
     return "\n".join(lines)
+
+
+def _content(text: str) -> list[str]:
+    """Write a file's content as people can read it; a long table is packed, to stay under EC2's 16 KiB."""
+    if len(text) > READABLE:
+        packed = base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+        return ["    encoding: gz+b64", f"    content: {packed}"]
+    return ["    content: |", *(f"      {line}" if line else "" for line in text.rstrip("\n").split("\n"))]
 
 
 def _file(name: str) -> str:
