@@ -73,10 +73,11 @@ def _foreign(snapshot: Snapshot) -> str | None:
             return (
                 f"{instance.id} carries {TAG_STORE}: a quorum with a store was here before; nothing is formed beside it"
             )
-    ours = {i.private_ip for i in snapshot.instances if i.role == Role.SERVER}
+    slots = [i for i in snapshot.instances if i.role == Role.SERVER]
+    ours = {i.private_ip for i in slots} | {i.id for i in slots}  # a machine that is gone has an id, and no address
     for view in snapshot.servers:
         for peer in view.peers or ():
-            if _host(peer.address) not in ours:
+            if not {_host(peer.address), peer.name.partition(".")[0]} & ours:
                 return f"{view.address} has the raft peer {peer.name} at {peer.address}, which is no slot of ours"
     return None
 

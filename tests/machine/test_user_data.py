@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,8 @@ def test_the_boot_script_is_clean_shell(tmp_path: Path) -> None:
     script = tmp_path / "boot.sh"
     script.write_text(files_of(server_template(a_group(), "x86_64").user_data)[BOOT_FILE])
 
-    done = subprocess.run(["shellcheck", script], check=False, capture_output=True, text=True)  # noqa: S603, S607
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    done = subprocess.run([shellcheck, script], check=False, capture_output=True, text=True)  # noqa: S603
     assert done.returncode == 0, done.stdout
 
 

@@ -1,0 +1,173 @@
+"""Forming the first quorum: once, and never twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.reconcilers.servers import plan_servers, quorum_missing
+from schemas.faults import Source
+from schemas.names import form_template
+from schemas.plan import FormServer, IntroduceServers, MarkFormed, Reason
+from schemas.world import RaftPeer
+from support.builders import GROUP, a_group, a_server, a_snapshot, a_view
+
+THREE = ("10.1.0.0", "10.1.0.1", "10.1.0.2")
+
+
+def formed_by(*slots: tuple[int, int, int]) -> frozenset[str]:
+    return frozenset(form_template(GROUP, *slot) for slot in slots)
+
+
+def test_an_empty_account_gets_one_machine_for_each_slot_in_zones_of_their_own() -> None:
+    plan = plan_servers(a_snapshot(formed=False), a_group())
+
+    assert [(a.slot, a.life, a.attempt, a.requests[0].zone) for a in plan.actions if isinstance(a, FormServer)] == [
+        (0, 0, 0, "us-east-1a"),
+        (1, 0, 0, "us-east-1b"),
+        (2, 0, 0, "us-east-1c"),
+    ]
+
+
+def test_a_slot_tries_every_type_in_its_own_zone_before_it_goes_elsewhere() -> None:
+    group = a_group(servers={"instanceTypes": ["t3.small", "t3a.small"]})
+    action = plan_servers(a_snapshot(formed=False), group).actions[1]
+
+    assert isinstance(action, FormServer)
+    assert [f"{r.zone[-1]} {r.instance_type}" for r in action.requests] == [
+        "b t3.small",
+        "b t3a.small",
+        "c t3.small",
+        "c t3a.small",
+        "a t3.small",
+        "a t3a.small",
+    ]
+
+
+def test_a_type_of_another_architecture_is_not_launched_from_the_first_ones_image() -> None:
+    group = a_group(servers={"instanceTypes": ["t4g.small", "t3.small"]})
+    action = plan_servers(a_snapshot(formed=False), group).actions[0]
+
+    assert isinstance(action, FormServer)
+    assert {r.instance_type for r in action.requests} == {"t4g.small"}
+    assert action.template.image_id == "ami-0456"
+
+
+def test_an_attempt_without_a_machine_is_asked_again_as_it_was_written() -> None:
+    """A crash after the template, a lost reply and a lagging describe look alike: the same token settles all three."""
+    snapshot = a_snapshot(formed=False, templates=formed_by((1, 0, 0), (1, 0, 1)), instances=(a_server(0), a_server(2)))
+    plan = plan_servers(snapshot, a_group())
+
+    assert [(a.slot, a.life, a.attempt) for a in plan.actions if isinstance(a, FormServer)] == [(1, 0, 1)]
+
+
+def test_a_machine_that_is_gone_makes_way_for_the_slots_next_life() -> None:
+    gone = a_server(1, state="terminated")
+    templates = formed_by((0, 0, 0), (1, 0, 3), (2, 0, 0))
+    plan = plan_servers(
+        a_snapshot(formed=False, templates=templates, instances=(a_server(0), gone, a_server(2))), a_group()
+    )
+
+    assert [(a.slot, a.life, a.attempt) for a in plan.actions if isinstance(a, FormServer)] == [(1, 1, 0)]
+
+
+def test_nothing_is_ever_formed_where_the_marker_is() -> None:
+    """Even with every server gone: their disks may come back, and a second cluster would be a second truth."""
+    plan = plan_servers(a_snapshot(formed=True, instances=()), a_group())
+
+    assert plan.actions == ()
+    assert plan.holds[0].reason is Reason.NOT_IMPLEMENTED
+
+
+def test_nothing_is_formed_beside_machines_that_belong_to_a_store() -> None:
+    old = a_server(0, id="i-old", tags={"nomad-reconciler:store": "store-7", "nomad-reconciler:role": "client"})
+    plan = plan_servers(a_snapshot(formed=False, instances=(old,)), a_group())
+
+    assert plan.actions == ()
+    assert plan.holds[0].reason is Reason.FROZEN
+    assert "i-old" in plan.holds[0].message
+
+
+def test_nothing_is_formed_beside_a_raft_peer_that_is_no_slot_of_ours() -> None:
+    view = a_view(THREE[0], [*THREE, "10.9.9.9"])
+    servers = tuple(a_server(s) for s in range(3))
+    plan = plan_servers(a_snapshot(formed=False, instances=servers, servers=(view,)), a_group())
+
+    assert plan.actions == ()
+    assert plan.holds[0].reason is Reason.FROZEN
+    assert "10.9.9.9" in plan.holds[0].message
+
+
+def test_a_raft_peer_whose_machine_ec2_shows_gone_is_still_a_slot_of_ours() -> None:
+    """A terminated machine loses its address; the agent's name is the instance's id."""
+    gone = a_server(2, state="terminated", private_ip="")
+    peers = tuple(
+        RaftPeer(id=a, name=f"i-server-{n}-0.global", address=f"{a}:4647", leader=n == 0, voter=True)
+        for n, a in enumerate(THREE)
+    )
+    view = a_view(THREE[0], THREE, peers=peers)
+    snapshot = a_snapshot(formed=False, instances=(a_server(0), a_server(1), gone), servers=(view,))
+    plan = plan_servers(snapshot, a_group())
+
+    assert [(a.slot, a.life) for a in plan.actions if isinstance(a, FormServer)] == [(2, 1)]
+
+
+def test_a_silent_ec2_is_no_empty_account() -> None:
+    plan = plan_servers(a_snapshot(formed=False, unanswered={Source.EC2: "timed out"}), a_group())
+
+    assert plan.actions == ()
+    assert plan.holds[0].reason is Reason.SOURCE_UNANSWERED
+
+
+def test_the_marker_comes_when_all_agents_name_one_leader_and_raft_holds_exactly_them() -> None:
+    templates = formed_by((0, 0, 0), (1, 0, 0), (2, 0, 0))
+    views = tuple(a_view(a, THREE) for a in THREE)
+    servers = tuple(a_server(s) for s in range(3))
+    plan = plan_servers(a_snapshot(formed=False, templates=templates, instances=servers, servers=views), a_group())
+
+    (action,) = plan.actions
+    assert isinstance(action, MarkFormed)
+    assert set(action.attempts) == templates
+
+
+@pytest.mark.parametrize(
+    ("views", "why"),
+    [
+        ([a_view(a, THREE) for a in THREE[:2]], "2 of 3 agents answer"),
+        ([*(a_view(a, THREE) for a in THREE[:2]), a_view(THREE[2], (), leader="")], "no leader is known"),
+        ([*(a_view(a, THREE) for a in THREE[:2]), a_view(THREE[2], (THREE[2],))], "different leaders"),
+        ([*(a_view(a, THREE) for a in THREE[:2]), a_view(THREE[2], THREE[:2])], "not all of 3"),
+        ([*(a_view(a, THREE) for a in THREE[:2]), a_view(THREE[2], THREE, reachable=False)], "silent"),
+    ],
+)
+def test_without_agreement_of_all_there_is_no_quorum(views: list[object], why: str) -> None:
+    missing = quorum_missing(set(THREE), views)  # type: ignore[arg-type]
+
+    assert missing is not None
+    assert why in missing
+
+
+def test_a_peer_that_does_not_vote_yet_is_not_counted() -> None:
+    joining = tuple(
+        RaftPeer(id=a, name=a, address=f"{a}:4647", leader=a == THREE[0], voter=a != THREE[2]) for a in THREE
+    )
+    missing = quorum_missing(set(THREE), [a_view(a, THREE, peers=joining) for a in THREE])
+
+    assert missing is not None
+    assert "not all of 3" in missing
+
+
+def test_servers_that_found_only_themselves_are_introduced_to_each_other() -> None:
+    alone = tuple(a_view(a, (), leader="", members=(a,)) for a in THREE)
+    servers = tuple(a_server(s) for s in range(3))
+    templates = formed_by((0, 0, 0), (1, 0, 0), (2, 0, 0))
+    plan = plan_servers(a_snapshot(formed=False, templates=templates, instances=servers, servers=alone), a_group())
+
+    told = {a.asked: set(a.addresses) for a in plan.actions if isinstance(a, IntroduceServers)}
+    assert told == {a: set(THREE) - {a} for a in THREE}
+
+
+def test_a_group_without_servers_leaves_servers_alone() -> None:
+    group = a_group()
+    clients_only = group.model_copy(update={"spec": group.spec.model_copy(update={"servers": None})})
+
+    assert plan_servers(a_snapshot(formed=False), clients_only).actions == ()
