@@ -20,8 +20,8 @@ _MEANING = {
     "UnfulfillableCapacity": Refusal.UNTRIED,
     "Unsupported": Refusal.IMPOSSIBLE,
     "InvalidFleetConfiguration": Refusal.IMPOSSIBLE,
-    "IdempotentParameterMismatch": Refusal.TOKEN_REUSED,
-    "IdempotentInstanceTerminated": Refusal.TOKEN_SPENT,
+    "IdempotentParameterMismatch": Refusal.MISMATCH,
+    "IdempotentInstanceTerminated": Refusal.SPENT,
     "InvalidLaunchTemplateName.AlreadyExistsException": Refusal.EXISTS,
     "InvalidLaunchTemplateName.NotFoundException": Refusal.INVALID,
 }

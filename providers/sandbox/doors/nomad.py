@@ -1,0 +1,163 @@
+"""The Nomad port into the simulated cluster: who answers at the addresses is asked, and needs a leader for most of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+from providers.nomad import translate, translate_job
+from providers.sandbox.doors.time import Clock, catch_up
+from providers.sandbox.world.nomad.errors import ApiError
+from providers.sandbox.world.servers import answers
+from providers.sandbox.world.servers.answers import NoAnswerError, ServerError
+from providers.sandbox.world.servers.state import ALIVE
+from schemas.faults import OutcomeUnknownError, Refusal, RefusedError, Source, UnansweredError
+from schemas.world import Allocation, Evaluation, Job, Node, RaftPeer, ServerView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from providers.sandbox.world.world import World
+
+Answer = TypeVar("Answer")
+
+_LEADER_WAIT = 1.0  # seconds between two looks for a leader, while a server holds a call back
+
+
+class SandboxNomadDoor:
+    """Finds the simulated cluster by addresses."""
+
+    def __init__(self, world: World, clock: Clock) -> None:
+        self._world, self._clock = world, clock
+
+    def at(self, addresses: Sequence[str]) -> SandboxNomad:
+        """Give the cluster behind these addresses."""
+        return SandboxNomad(self._world, self._clock, [host_of(address) for address in addresses])
+
+
+class SandboxNomad:
+    """The simulated cluster, asked through one of its addresses."""
+
+    def __init__(self, world: World, clock: Clock, hosts: Sequence[str]) -> None:
+        self._world, self._clock, self._hosts = world, clock, hosts
+
+    async def nodes(self) -> tuple[Node, ...]:
+        """List all clients in full."""
+        return await self._ask("GET /v1/nodes", lambda w: tuple(map(translate.node, w.nomad.nodes_in_full())))
+
+    async def jobs(self) -> tuple[Job, ...]:
+        """List all jobs with their summaries."""
+        return await self._ask("GET /v1/jobs", _jobs)
+
+    async def evaluations(self) -> tuple[Evaluation, ...]:
+        """List the evaluations that are blocked or pending."""
+        return await self._ask("GET /v1/evaluations", _evaluations)
+
+    async def allocations(self) -> tuple[Allocation, ...]:
+        """List the allocations that take room."""
+        return await self._ask("GET /v1/allocations", _allocations)
+
+    async def node_pools(self) -> frozenset[str]:
+        """Give the names of the node pools."""
+        return await self._ask("GET /v1/node/pools", lambda w: frozenset(p["Name"] for p in w.nomad.node_pools()))
+
+    async def broker_paused(self) -> bool:
+        """Tell whether the scheduler configuration pauses the broker."""
+        return await self._ask("GET /v1/operator/scheduler/configuration", _broker_paused)
+
+    async def create_node_pool(self, name: str) -> None:
+        """Make a node pool; one that is there stays as it is."""
+
+        def create(world: World) -> None:
+            if all(p["Name"] != name for p in world.nomad.node_pools()):
+                world.nomad.put_node_pool({"Name": name})
+
+        await self._ask(f"PUT /v1/node/pools {name}", create)
+
+    async def server_view(self, address: str) -> ServerView:
+        """Ask one server at its own address, with stale reads."""
+        servers, host = catch_up(self._world, self._clock).servers, host_of(address)
+        try:
+            leader = answers.status_leader(servers, host, stale=True)
+            peers = answers.raft_configuration(servers, host, stale=True)["Servers"]
+            members = answers.members(servers, host)["Members"]
+        except NoAnswerError:
+            return ServerView(address=host, reachable=False)
+        return ServerView(
+            address=host,
+            reachable=True,
+            leader=leader,
+            peers=tuple(
+                RaftPeer(id=p["ID"], name=p["Node"], address=p["Address"], leader=p["Leader"], voter=p["Voter"])
+                for p in peers
+            ),
+            members=tuple(m["Addr"] for m in members if m["Status"] == ALIVE),
+        )
+
+    async def join(self, address: str, addresses: Sequence[str]) -> int:
+        """Tell the agent at an address to join others."""
+        servers, host = catch_up(self._world, self._clock).servers, host_of(address)
+        try:
+            joined: int = answers.join(servers, host, [host_of(a) for a in addresses])["num_joined"]
+        except NoAnswerError as silent:
+            raise UnansweredError(Source.NOMAD, f"PUT /v1/agent/join at {host}", str(silent)) from silent
+        return joined
+
+    async def _ask(self, what: str, question: Callable[[World], Answer]) -> Answer:
+        """Ask the first agent that answers; while it knows no leader it holds the call back for some seconds."""
+        waited = 0.0
+        while True:
+            world = catch_up(self._world, self._clock)
+            try:
+                self._require_leader(world, what)
+                return question(world)
+            except ServerError as no:
+                if waited >= no.took:
+                    raise UnansweredError(Source.NOMAD, what, no.text) from no
+                await self._clock.sleep(_LEADER_WAIT)
+                waited += _LEADER_WAIT
+            except ApiError as no:
+                raise _fault_of(no, what) from no
+
+    def _require_leader(self, world: World, what: str) -> None:
+        for host in self._hosts:
+            if world.servers.up(host) is not None:
+                answers.require_leader(world.servers, host)
+                return
+        tried = ", ".join(self._hosts) or "no address"
+        raise UnansweredError(Source.NOMAD, what, f"nobody answers at {tried}")
+
+
+def host_of(address: str) -> str:
+    """Give the host of an address: ``10.0.0.1``, ``10.0.0.1:4647`` or a URL."""
+    return urlsplit(address if "//" in address else f"//{address}").hostname or address
+
+
+def _jobs(world: World) -> tuple[Job, ...]:
+    found = []
+    for stub in world.nomad.jobs(namespace="*"):
+        full = world.nomad.job(stub["ID"], namespace=stub["Namespace"])
+        found.append(translate_job.job(full, (stub.get("JobSummary") or {}).get("Summary")))
+    return tuple(found)
+
+
+def _evaluations(world: World) -> tuple[Evaluation, ...]:
+    found = map(translate.evaluation, world.nomad.evaluations(namespace="*"))
+    return tuple(e for e in found if e.status in {"blocked", "pending"})
+
+
+def _allocations(world: World) -> tuple[Allocation, ...]:
+    found = map(translate.allocation, world.nomad.allocations(namespace="*", resources=True))
+    return tuple(a for a in found if a.takes_room)
+
+
+def _broker_paused(world: World) -> bool:
+    return bool(world.nomad.scheduler_configuration()["SchedulerConfig"]["PauseEvalBroker"])
+
+
+def _fault_of(no: ApiError, what: str) -> UnansweredError | OutcomeUnknownError | RefusedError:
+    if "leadership lost while committing" in no.text:
+        return OutcomeUnknownError(Source.NOMAD, what, no.text)
+    if no.status >= 500:
+        return UnansweredError(Source.NOMAD, what, no.text)
+    return RefusedError(Source.NOMAD, what, no.text, why=Refusal.INVALID, code=str(no.status))
