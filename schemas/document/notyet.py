@@ -1,0 +1,90 @@
+"""What a document may say and nobody acts on yet. Whoever implements a field removes its line here, and nothing else.
+
+Where ignoring a field could harm, a value other than its default is refused; elsewhere it is a warning.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic_core import PydanticUndefined
+
+from schemas.document.base import Model
+from schemas.document.machine import AgentConfigSource, Download
+from schemas.document.partial import UnreadError
+from schemas.document.problem import Finding, Path
+from schemas.document.shape import fields_of
+
+if TYPE_CHECKING:
+    from schemas.document.group import ClusterGroup
+
+REFUSED: Final = (
+    "spec.nomad.acl",
+    "spec.nomad.bootstrapToken",
+    "spec.nomad.gossipKey",
+    "spec.nomad.tls",
+    "spec.servers.elasticIps",
+    "spec.servers.snapshots",
+    "spec.pools.protect",
+    "spec.disruption.windows",
+)
+WITHOUT_EFFECT: Final = (
+    "spec.aws.interruptionQueue",
+    "spec.servers.replaceAfter",
+    "spec.pools.scaleDown",
+    "spec.pools.drain",
+    "spec.pools.interruption",
+    "spec.disruption.maxUnavailablePercent",
+    "spec.disruption.canary",
+)
+"""A map in this list stands for each of its fields."""
+
+_PLAINLY: Final = "remove it: what it asks for would not be done"
+
+
+def refused(group: ClusterGroup) -> Iterator[Finding]:
+    """Find the values that must not be ignored and would be."""
+    for at in _changed(group, REFUSED):
+        yield Finding(at=at, message="not implemented yet", hint=_PLAINLY)
+    with contextlib.suppress(UnreadError):
+        places: list[tuple[Path, Any]] = [(("spec", "machine"), group.spec.machine)]
+        if group.spec.servers is not None:
+            places.append((("spec", "servers", "machine"), group.spec.servers.machine))
+        places += [(("spec", "pools", i, "machine"), pool.machine) for i, pool in enumerate(group.spec.pools)]
+        for at, machine in places:
+            if isinstance(machine.agent_config, AgentConfigSource):
+                yield Finding(
+                    at=(*at, "agentConfig"), message="not implemented yet: from elsewhere", hint="write it here"
+                )
+            if isinstance(machine.install, Download) or machine.install == "apt":
+                yield Finding(at=(*at, "install"), message="not implemented yet", hint="use an image with Nomad: baked")
+
+
+def without_effect(group: ClusterGroup) -> Iterator[Finding]:
+    """Find the values that nobody reads yet."""
+    for at in _changed(group, WITHOUT_EFFECT):
+        yield Finding(at=at, message="not implemented yet: no effect")
+
+
+def _changed(group: ClusterGroup, fields: tuple[str, ...]) -> Iterator[Path]:
+    for field in fields:
+        yield from _walk(group, (), tuple(field.split(".")))
+
+
+def _walk(value: Any, at: Path, rest: tuple[str, ...]) -> Iterator[Path]:
+    """Follow the rest of a field's name down from a value, through every item of a list; yield what is not the default."""
+    if isinstance(value, tuple) and at and rest:
+        for i, item in enumerate(value):
+            yield from _walk(item, (*at, i), rest)
+    elif isinstance(value, Model):
+        for key, info in fields_of(type(value)).items():
+            if rest and key != rest[0]:
+                continue
+            with contextlib.suppress(UnreadError):
+                inner = getattr(value, next(n for n, i in type(value).model_fields.items() if i is info))
+                if len(rest) > 1 or (isinstance(inner, Model) and info.get_default() is not None):
+                    yield from _walk(inner, (*at, key), rest[1:])
+                elif (default := info.get_default()) is PydanticUndefined or inner != default:
+                    yield (*at, key)

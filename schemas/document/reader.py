@@ -1,0 +1,353 @@
+"""YAML text to a tree that knows where everything stands; made for text that means harm.
+
+Reads the events of libyaml and never its composer, which crashes the process on deep nesting. Only what JSON can say comes out:
+maps with text for keys, lists, text, numbers, booleans, null (YAML 1.2 core schema, so ``yes``, ``012``, ``1_000`` and dates stay text).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from schemas.document.problem import Path
+
+BYTES_MAX: Final = 1 << 20
+DEPTH_MAX: Final = 60
+NODES_MAX: Final = 20_000
+"""Values in a file, each alias counted with all that it stands for."""
+
+_PARSER: Final = YAML(typ="safe", pure=False)
+FAST: Final = _PARSER.Parser.__module__.endswith("_ruamel_yaml")
+"""Whether the C parser is in use (it comes with ``ruamel.yaml.clib``); else reading takes ten times longer."""
+
+Mark = tuple[int, int]
+"""Line and column, both from 1."""
+
+
+class UnreadableError(Exception):
+    """The text cannot be read as a document; ``message; hint`` as in a Problem."""
+
+    def __init__(self, at: Mark, message: str, hint: str) -> None:
+        self.at, self.message, self.hint = at, message, hint
+        super().__init__(f"{message}; {hint}")
+
+
+@dataclass(slots=True, eq=False)
+class Scalar:
+    """Text, a number, a boolean or null; ``source`` is what was written."""
+
+    mark: Mark
+    value: str | int | float | bool | None
+    source: str
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """A list."""
+
+    mark: Mark
+    items: list[Node] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Mapping:
+    """A map: by key, where the key stands and what it holds; merged keys (``<<``) keep the place they came from."""
+
+    mark: Mark
+    entries: dict[str, tuple[Mark, Node]] = field(default_factory=dict)
+
+
+Node = Scalar | Sequence | Mapping
+Report = Callable[[Mark, str, str], None]
+
+
+def read(text: str | bytes, report: Report) -> list[Node]:
+    """Read the documents of a file; empty ones are left out.
+
+    Mistakes after which reading can go on (duplicate keys, odd tags) go to ``report`` as (place, what is wrong, what would be right).
+    Where it cannot, that is reported too, and the documents before it are returned.
+    """
+    found: list[Node] = []
+    try:
+        _Builder(decoded(text), report).build(found)
+    except UnreadableError as e:
+        report(e.at, e.message, e.hint)
+    return found
+
+
+# --- bytes to text ---------------------------------------------------------------------------------------------------
+
+_UNPRINTABLE: Final = re.compile(
+    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
+_BOMS: Final = (
+    (b"\xff\xfe\x00\x00", "UTF-32"),
+    (b"\x00\x00\xfe\xff", "UTF-32"),
+    (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
+)
+
+
+def decoded(text: str | bytes) -> str:
+    """Check size, encoding and characters; a UTF-8 byte order mark is dropped. Raises `UnreadableError`."""
+    if len(text) > BYTES_MAX:
+        size = f"{len(text) / (1 << 20):.1f} MiB"
+        raise UnreadableError((1, 1), f"the file has {size}, a document at most 1 MiB", "is this the right file?")
+    if isinstance(text, bytes):
+        text = _from_utf8(text)
+    text = text.removeprefix("\ufeff")
+    if (odd := _UNPRINTABLE.search(text)) is not None:
+        char = odd.group()
+        at = _place(text, odd.start())
+        if char == "\0":
+            raise UnreadableError(at, "a NUL character: this is no text", "save the file as UTF-8 text")
+        raise UnreadableError(at, f"a character that cannot be seen (U+{ord(char):04X})", "remove it")
+    return text
+
+
+def _from_utf8(data: bytes) -> str:
+    for bom, name in _BOMS:
+        if data.startswith(bom):
+            raise UnreadableError((1, 1), f"the file is {name}", "save it as UTF-8")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as e:
+        at = _place(data[: e.start].decode("utf-8"), None)
+        if b"\0" in data[:1024]:
+            raise UnreadableError(at, "this is binary, not text", "is this the right file?") from None
+        what = f"the byte 0x{data[e.start]:02x} is not UTF-8"
+        raise UnreadableError(at, what, "save the file as UTF-8 (it may be Latin-1 or Windows-1252)") from None
+
+
+def _place(text: str, end: int | None) -> Mark:
+    lines = re.split("\r\n|\r|\n", text[:end])
+    return len(lines), len(lines[-1]) + 1
+
+
+# --- events to a tree ------------------------------------------------------------------------------------------------
+
+_INT: Final = re.compile("[-+]?(0|[1-9][0-9]{0,17})")
+_BASED: Final = re.compile("0o[0-7]{1,20}|0x[0-9a-fA-F]{1,15}")
+_FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?")
+_WORDS: Final[dict[str, bool | None]] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_CORE: Final = "tag:yaml.org,2002:"
+
+
+def core_value(text: str) -> str | int | float | bool | None:
+    """Resolve a plain scalar by the core schema of YAML 1.2; whatever is no plain number, boolean or null stays text."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] in "0123456789+-.":
+        if _INT.fullmatch(text):
+            return int(text)
+        if _BASED.fullmatch(text):
+            return int(text, 0)
+        if len(text) <= 40 and _FLOAT.fullmatch(text):
+            return float(text)
+    return text
+
+
+class _Builder:
+    """Builds trees from events, counting depth and nodes as it goes."""
+
+    def __init__(self, text: str, report: Report) -> None:
+        self.text, self.report = text, report
+        self.anchors: dict[str, tuple[Node | None, int]] = {}  # None: not finished yet
+        self.nodes = 0
+
+    def build(self, found: list[Node]) -> None:
+        events = self._events()
+        for event in events:
+            if type(event).__name__ == "DocumentStartEvent":
+                self.anchors = {}
+                node = self._node(next(events), events, 0)
+                if not (isinstance(node, Scalar) and node.source == ""):
+                    found.append(node)
+
+    def _events(self) -> Iterator[Any]:
+        try:
+            yield from _PARSER.parse(self.text)
+        except YAMLError as e:
+            raise _syntax_error(e, self.text) from None
+
+    def _node(self, event: Any, events: Iterator[Any], depth: int) -> Node:
+        mark = (event.start_mark.line + 1, event.start_mark.column + 1)
+        kind, before = type(event).__name__, self.nodes
+        if kind == "AliasEvent":
+            return self._alias(event.anchor, mark)
+        self._count(1, mark)
+        anchor = event.anchor
+        if anchor is not None:
+            self.anchors[anchor] = (None, 0)
+        node: Node
+        if kind == "ScalarEvent":
+            node = Scalar(mark, self._value(event, mark), event.value)
+        else:
+            if depth >= DEPTH_MAX:
+                raise UnreadableError(
+                    mark, f"nested deeper than {DEPTH_MAX}", "no document needs more than a dozen levels"
+                )
+            self._check_tag(event.tag, mark, "map" if kind == "MappingStartEvent" else "seq")
+            if kind == "MappingStartEvent":
+                node = self._mapping(mark, events, depth + 1)
+            else:
+                node = Sequence(mark)
+                while type(inner := next(events)).__name__ != "SequenceEndEvent":
+                    node.items.append(self._node(inner, events, depth + 1))
+        if anchor is not None:
+            self.anchors[anchor] = (node, self.nodes - before)
+        return node
+
+    def _count(self, nodes: int, mark: Mark) -> None:
+        self.nodes += nodes
+        if self.nodes > NODES_MAX:
+            what = f"more than {NODES_MAX} values, aliases counted with what they stand for"
+            raise UnreadableError(mark, what, "split the file, or write without nested aliases")
+
+    def _alias(self, name: str, mark: Mark) -> Node:
+        if name not in self.anchors:
+            raise UnreadableError(
+                mark, f"*{name} stands for nothing: no &{name} before it", "set the anchor first, or quote the text"
+            )
+        node, size = self.anchors[name]
+        if node is None:
+            raise UnreadableError(mark, f"*{name} contains itself", "write the value out")
+        self._count(size, mark)
+        return node
+
+    def _mapping(self, mark: Mark, events: Iterator[Any], depth: int) -> Mapping:
+        node, merges = Mapping(mark), []
+        while type(event := next(events)).__name__ != "MappingEndEvent":
+            plain = type(event).__name__ == "ScalarEvent" and event.implicit[0]
+            key = self._node(event, events, depth)
+            value = self._node(next(events), events, depth)
+            at = (event.start_mark.line + 1, event.start_mark.column + 1)
+            if not isinstance(key, Scalar):
+                self.report(
+                    at,
+                    "a key must be text, this is a list or a map",
+                    'write "key: value"; text that starts with [ or { needs quotes',
+                )
+            elif key.source == "<<" and plain:
+                merges.append((at, value))
+            elif not isinstance(key.value, str):
+                self.report(
+                    at, f"the key {key.source or '(nothing)'} is no text", f'write it in quotes: "{key.source}"'
+                )
+            elif key.value in node.entries:
+                first = node.entries[key.value][0]
+                what = f'the key "{key.value}" is there twice, in line {first[0]} and in line {at[0]}'
+                self.report(at, what, "keep one of them")
+            else:
+                node.entries[key.value] = (at, value)
+        for at, value in merges:
+            self._merge(node, at, value)
+        return node
+
+    def _merge(self, into: Mapping, at: Mark, value: Node) -> None:
+        for source in value.items if isinstance(value, Sequence) else [value]:
+            if isinstance(source, Mapping):
+                into.entries = {**source.entries, **into.entries}
+            else:
+                self.report(at, "<< merges maps, this is none", "write <<: *anchor with an anchor on a map")
+
+    def _value(self, event: Any, mark: Mark) -> str | int | float | bool | None:
+        text: str = event.value
+        tag: str | None = event.tag
+        if tag is None:
+            return core_value(text) if event.implicit[0] else text
+        if tag in {"!", _CORE + "str"}:
+            return text
+        self._check_tag(tag, mark, "null", "bool", "int", "float")
+        return core_value(text)
+
+    def _check_tag(self, tag: str | None, mark: Mark, *core: str) -> None:
+        if tag is not None and tag not in {_CORE + name for name in core}:
+            shown = tag.replace(_CORE, "!!")
+            self.report(mark, f"the tag {shown} is not understood here", "write the value itself, without a tag")
+
+
+# --- a tree to values ------------------------------------------------------------------------------------------------
+
+
+def value_of(node: Node) -> Any:
+    """Give the plain value: dicts with text keys, tuples, text, numbers, booleans, None."""
+    if isinstance(node, Scalar):
+        return node.value
+    if isinstance(node, Sequence):
+        return tuple(value_of(item) for item in node.items)
+    return {key: value_of(value) for key, (_, value) in node.entries.items()}
+
+
+def find(node: Node, path: Path) -> tuple[Path, Mark, Node]:
+    """Follow a path as far as it goes: what was reached, the mark of its key (of a list's item: its own), and the node.
+
+    Components that are no keys of the document (a model's own, such as the names of a union's branches) are passed over.
+    """
+    reached: Path = ()
+    mark = node.mark
+    for part in path:
+        if isinstance(node, Mapping) and isinstance(part, str) and part in node.entries:
+            mark, node = node.entries[part]
+        elif isinstance(node, Sequence) and isinstance(part, int) and part < len(node.items):
+            node = node.items[part]
+            mark = node.mark
+        else:
+            continue
+        reached = (*reached, part)
+    return reached, mark, node
+
+
+# --- what libyaml says, in other words -------------------------------------------------------------------------------
+
+_ADVICE: Final = (
+    (
+        "mapping values are not allowed",
+        "a colon where none can be",
+        'text with ": " in it needs quotes; else look at the indentation',
+    ),
+    ("did not find expected ',' or ']'", "a list [ ... is not closed or lacks a comma", "close it with ]"),
+    ("did not find expected ',' or '}'", "a map { ... is not closed or lacks a comma", "close it with }"),
+    ("did not find expected key", "neither a key nor the end of the map", "line it up with the other keys"),
+    (
+        "did not find expected '-' indicator",
+        "neither a list item nor the end of the list",
+        'line it up with the other "- " items',
+    ),
+    ("could not find expected ':'", "a line without a colon", 'write "key: value"'),
+    ("found unexpected end of stream", "a quote that is never closed", "close it"),
+    ("found unexpected document indicator", "a quote that is never closed", "close it"),
+    ("tab character", "a tab where spaces belong", "YAML is indented with spaces"),
+    ("incompatible YAML document", "a %YAML version that is not 1.1 or 1.2", "remove the line"),
+    ("expected <document start>", "something after the document's end", "begin another document with a line ---"),
+)
+
+
+def _syntax_error(error: YAMLError, text: str) -> UnreadableError:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    problem = str(getattr(error, "problem", None) or "").strip() or "not YAML"
+    lines = re.split("\r\n|\r|\n", text)
+    line = min(mark.line, len(lines) - 1) if mark else 0
+    column = min(mark.column, len(lines[line])) if mark else 0
+    at = (line + 1, column + 1)
+    char = lines[line][column : column + 1]
+    if "cannot start any token" in problem and char:
+        if char == "\t":
+            return UnreadableError(at, "a tab where spaces belong", "YAML is indented with spaces")
+        return UnreadableError(at, f"text that starts with {char}", "write it in quotes")
+    if not char and line == len(lines) - 1:  # what is missing at the end is best told where it began
+        began = getattr(error, "context_mark", None)
+        at = (began.line + 1, began.column + 1) if began else at
+    for known, what, hint in _ADVICE:
+        if known in problem:
+            return UnreadableError(at, what, hint)
+    return UnreadableError(at, f"not YAML: {problem}", "see what stands before it")

@@ -1,0 +1,91 @@
+"""What the models say about a place in a document: which keys it may have, what a value there is for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
+
+from schemas.document.base import Model, Text
+from schemas.document.group import ClusterGroup
+from schemas.document.problem import Path, path_text
+
+
+def models_in(annotation: Any) -> tuple[type[Model], ...]:
+    """List the models that a type is made of: itself, the items of a list, the branches of a union."""
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return (annotation,)
+    return tuple(model for arg in get_args(annotation) for model in models_in(arg))
+
+
+@cache
+def fields_of(model: type[Model]) -> dict[str, FieldInfo]:
+    """List a model's fields by the names that documents use."""
+    return {info.alias or name: info for name, info in model.model_fields.items()}
+
+
+def models_at(path: Path) -> tuple[type[Model], ...]:
+    """List the models that a value at this place may be; components that are no keys are passed over."""
+    found: tuple[type[Model], ...] = (ClusterGroup,)
+    for part in path:
+        fields = [fields_of(model)[part] for model in found if isinstance(part, str) and part in fields_of(model)]
+        if fields:
+            found = tuple(model for info in fields for model in models_in(info.annotation))
+    return found
+
+
+def keys_at(path: Path) -> list[str]:
+    """List the keys that a map at this place may have, in their order."""
+    return [key for model in models_at(path) for key in fields_of(model)]
+
+
+def field_at(path: Path) -> FieldInfo | None:
+    """Find the field that this place is, None where a document is free."""
+    *above, last = path
+    for model in models_at(tuple(above)):
+        if isinstance(last, str) and last in fields_of(model):
+            return fields_of(model)[last]
+    return None
+
+
+def example_of(info: FieldInfo | None) -> str:
+    """Give a value that may be written there, empty when none is known."""
+    if info is None:
+        return ""
+    for text in _texts(info):
+        if text.examples:
+            return text.examples[0]
+    return ""
+
+
+def _texts(info: FieldInfo) -> Iterable[Text]:
+    return (m for m in (*info.metadata, *_metadata(info.annotation)) if isinstance(m, Text))
+
+
+def _metadata(annotation: Any) -> Iterable[Any]:
+    for arg in get_args(annotation):
+        yield arg
+        yield from _metadata(arg)
+
+
+@cache
+def _homes() -> dict[str, tuple[str, ...]]:
+    """For every key of the document: the places where it belongs."""
+    homes: dict[str, list[str]] = {}
+
+    def walk(model: type[Model], path: Path) -> None:
+        for key, info in fields_of(model).items():
+            homes.setdefault(key, []).append(path_text(path))
+            for inner in models_in(info.annotation):
+                walk(inner, (*path, key))
+
+    walk(ClusterGroup, ())
+    return {key: tuple(dict.fromkeys(places)) for key, places in homes.items()}
+
+
+def home_of(key: str) -> str:
+    """Say where a key belongs when there is just one such place, else nothing."""
+    places = _homes().get(key, ())
+    return places[0] if len(places) == 1 else ""
