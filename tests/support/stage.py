@@ -1,0 +1,120 @@
+"""A simulated world on stage: the whole program against it, in virtual time, with faults at every port.
+
+Nothing of the program outlives a tick here: each tick builds it anew, so whatever it needs to know must be in the store
+or in the world.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from providers.prices.shipped import load_catalogue
+from providers.sandbox.doors import SandboxEc2, SandboxNomadDoor
+from providers.sandbox.faults import Crashed, Faults, faulty
+from providers.sandbox.virtualtime import LoopClock, run_virtual
+from providers.sandbox.world.scenario import Scenario, Step, load_scenario
+from providers.sandbox.world.world import World
+from providers.stores.sqlite import SqliteStore
+from reconciler.loop import GroupLoop, Ports, Tick
+from schemas.document import ClusterGroup
+from schemas.faults import Source
+
+STEP = 5.0  # virtual seconds between two ticks
+
+
+def a_job_of(name: str, *, count: int = 1, cpu: int = 500, memory: int = 256, **job: Any) -> dict[str, Any]:
+    """A job as an operator registers it: one group, one docker task."""
+    task = {"Name": "main", "Driver": "docker", "Resources": {"CPU": cpu, "MemoryMB": memory}}
+    return {
+        "ID": name,
+        "Name": name,
+        "Type": "service",
+        "Datacenters": ["*"],
+        "TaskGroups": [{"Name": name, "Count": count, "Tasks": [task]}],
+        **job,
+    }
+
+
+def a_scenario(*jobs: Mapping[str, Any], **account: Any) -> Scenario:
+    """The demo's account with other work in it."""
+    demo = load_scenario("demo")
+    for name, value in account.items():
+        setattr(demo.account, name, value)
+    return Scenario(name="test", account=demo.account, steps=[Step(do="register-job", job=dict(j)) for j in jobs])
+
+
+@dataclass(slots=True, kw_only=True)
+class Stage:
+    """One world, one store, and what goes wrong between them and the program."""
+
+    world: World
+    store: SqliteStore = field(default_factory=SqliteStore)
+    faults: Faults = field(default_factory=Faults)
+    ticks: list[Tick] = field(default_factory=list)
+    crashes: int = 0
+
+    @classmethod
+    def set(cls, scenario: Scenario, *, seed: int = 0, faults: Faults | None = None) -> Stage:
+        """Set the stage."""
+        world = World.create(scenario, seed=seed, catalogue=load_catalogue())
+        return cls(world=world, faults=faults or Faults())
+
+    def ports(self, clock: LoopClock) -> Ports:
+        """Give the doors, each with faults before it."""
+        kernel = self.world.kernel
+        return Ports(
+            clock=clock,
+            ec2=faulty(SandboxEc2(self.world, clock), self.faults, source=Source.EC2, clock=clock),
+            nomad=faulty(SandboxNomadDoor(self.world, clock), self.faults, source=Source.NOMAD, clock=clock),
+            store=faulty(self.store, self.faults, source=Source.STORE, clock=clock),
+            catalogue=load_catalogue(),
+            new_id=kernel.new_id,
+            chance=lambda: kernel.chance().random(),
+        )
+
+    def play(self, group: ClusterGroup, *, seconds: float, stop_when_converged: bool = True) -> bool:
+        """Run ticks for so many virtual seconds; tells whether the last one found all converged."""
+
+        async def work() -> bool:
+            clock = LoopClock()
+            end = clock.seconds() + seconds
+            while clock.seconds() < end:
+                tick = await self._tick(group, clock)
+                if stop_when_converged and tick is not None and tick.converged:
+                    return True
+                await clock.sleep(STEP)
+            return bool(self.ticks) and self.ticks[-1].converged
+
+        return run_virtual(work, start=self.world.now)
+
+    async def _tick(self, group: ClusterGroup, clock: LoopClock) -> Tick | None:
+        try:
+            tick = await GroupLoop(group, self.ports(clock)).tick()
+        except BaseExceptionGroup as crash:
+            if crash.split(Crashed)[1] is not None:
+                raise
+        except Crashed:
+            pass
+        else:
+            self.ticks.append(tick)
+            return tick
+        self.crashes += 1
+        return None
+
+    # --- what the world shows ----------------------------------------------------------------------------------------
+
+    def live(self) -> Sequence[Any]:
+        """Instances that are pending or running, as the account itself knows them, without any lag."""
+        return [i for i in self.world.cloud.state.instances.values() if i.state in {"pending", "running"}]
+
+    def machines(self) -> Mapping[tuple[str, str, str], int]:
+        """How many live machines of each (role, pool, type)."""
+        tag = "nomad-reconciler:"
+        return Counter((i.tags[f"{tag}role"], i.tags.get(f"{tag}pool", ""), i.type) for i in self.live())
+
+    def claims(self) -> Mapping[str, int]:
+        """How many machines were ever launched under each claim."""
+        return Counter(i.tags["nomad-reconciler:claim"] for i in self.world.cloud.state.instances.values())
