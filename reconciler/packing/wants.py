@@ -1,0 +1,133 @@
+"""What waits for room: queued copies that Nomad has looked at and could not place (semantics §1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from reconciler.packing.feasible import unsatisfiable
+from schemas.plan import Hold, Reason
+from schemas.world import Evaluation, Job, Snapshot, TaskGroup
+
+SETTLES = timedelta(seconds=3)  # a younger blocked evaluation may be unblocked by what happens right now
+_WORK = frozenset({"service", "batch"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """Copies of one group that wait for room."""
+
+    job: Job
+    group: TaskGroup
+    copies: int
+    since: datetime
+    pool: str = ""  # the only pool that will do: headroom is each pool's own
+
+    @property
+    def name(self) -> str:
+        """``job.group``, as messages name it."""
+        return f"{self.job.name}.{self.group.name}"
+
+    @property
+    def subject(self) -> str:
+        """The subject of a hold about it."""
+        return f"job/{self.job.name}"
+
+    @property
+    def order(self) -> tuple[int, datetime, str, str]:
+        """Who is served first: higher priority, then who waits longer."""
+        return (-self.job.priority, self.since, self.job.name, self.group.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What waits for room, in the order in which it is served, and what no room will help."""
+
+    wants: tuple[Want, ...] = ()
+    holds: tuple[Hold, ...] = ()
+
+
+def demand(snapshot: Snapshot) -> Demand:
+    """Gather what waits; whatever Nomad has not decided yet is left out, and said."""
+    blocked, pending = _evaluations(snapshot)
+    if snapshot.broker_paused:
+        return _paused(blocked, pending)
+    wants: list[Want] = []
+    holds: list[Hold] = []
+    for job in sorted(snapshot.jobs, key=lambda j: (j.namespace, j.id)):
+        if job.type not in _WORK or job.stopped or job.parent:
+            continue
+        if (job.namespace, job.id) in pending:
+            holds.append(_undecided(job, "an evaluation is pending"))
+            continue
+        queued = [g for g in job.groups if job.queued.get(g.name, 0) > 0]
+        evaluation = blocked.get((job.namespace, job.id))
+        if not queued or evaluation is None:
+            continue
+        if snapshot.observed_at - evaluation.created_at < SETTLES:
+            holds.append(_undecided(job, "its blocked evaluation is younger than 3 s"))
+            continue
+        for group in queued:
+            want = Want(job=job, group=group, copies=job.queued[group.name], since=evaluation.created_at)
+            hold = _beyond_help(want, evaluation)
+            if hold is None:
+                wants.append(want)
+            else:
+                holds.append(hold)
+    return Demand(wants=tuple(sorted(wants, key=lambda w: w.order)), holds=tuple(holds))
+
+
+def _evaluations(snapshot: Snapshot) -> tuple[dict[tuple[str, str], Evaluation], set[tuple[str, str]]]:
+    """Give each job's newest blocked evaluation, and the jobs with a pending one; to wait for a time is neither."""
+    blocked: dict[tuple[str, str], Evaluation] = {}
+    pending: set[tuple[str, str]] = set()
+    for evaluation in sorted(snapshot.evaluations, key=lambda e: (e.created_at, e.id)):
+        job = (evaluation.namespace, evaluation.job_id)
+        if evaluation.type not in _WORK or evaluation.node_id:
+            continue
+        if evaluation.status == "blocked":
+            blocked[job] = evaluation
+        elif evaluation.wait_until is None or evaluation.wait_until <= snapshot.observed_at:
+            pending.add(job)
+    return blocked, pending
+
+
+def _paused(blocked: dict[tuple[str, str], Evaluation], pending: set[tuple[str, str]]) -> Demand:
+    waiting = len(pending | blocked.keys())
+    if not waiting:
+        return Demand()
+    message = (
+        f"the evaluation broker is paused (PauseEvalBroker), {waiting} job{'s' * (waiting != 1)} wait:"
+        " nothing is decided until an operator unpauses it"
+    )
+    return Demand(holds=(Hold(subject="demand", reason=Reason.BROKER_PAUSED, message=message),))
+
+
+def _undecided(job: Job, why: str) -> Hold:
+    message = f"{job.name}: {why}, so Nomad has not decided yet what it lacks"
+    return Hold(subject=f"job/{job.name}", reason=Reason.NOT_YET_DECIDED, message=message, passing=True)
+
+
+def _beyond_help(want: Want, evaluation: Evaluation) -> Hold | None:
+    """Say why no machine that we could launch would help."""
+    why = next(_blockers(want, evaluation), None)
+    if why is None:
+        return None
+    message = f"{want.copies} of {want.name} cannot be placed: {why}; no new machine changes that"
+    return Hold(subject=want.subject, reason=Reason.UNSATISFIABLE, message=message)
+
+
+def _blockers(want: Want, evaluation: Evaluation) -> Iterator[str]:
+    if evaluation.quota_limit:
+        yield f"quota {evaluation.quota_limit} is exhausted"
+    if evaluation.missing:
+        yield f"{', '.join(evaluation.missing)} does not exist"
+    failure = evaluation.failures.get(want.group.name)
+    if failure is not None:
+        if failure.quota:
+            yield f"quota is exhausted ({', '.join(failure.quota)})"
+        if any(v.kind == "csi" for v in want.group.volumes):
+            yield from (c for c in failure.constraints if c.startswith(("CSI volume", "missing CSI volume")))
+    if (blocker := unsatisfiable(want.group)) is not None:
+        yield blocker.text

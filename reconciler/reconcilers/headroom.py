@@ -1,0 +1,91 @@
+"""Keeps whole units of spare room in each pool, counted per node: two halves on two nodes are none (semantics §4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from reconciler.packing.pack import Missing, Packed, pack
+from reconciler.packing.serve import fill
+from reconciler.packing.survey import Survey, survey
+from reconciler.packing.wants import Want, demand
+from reconciler.packing.why import pool_blocker, reason_of
+from reconciler.reconcilers.growth import Buyer, not_yet
+from schemas.document import ClusterGroup, Pool
+from schemas.plan import Hold, Plan, Reason
+from schemas.world import Job, Resources, Snapshot, TaskGroup
+
+
+def plan_headroom(snapshot: Snapshot, group: ClusterGroup) -> Plan:
+    """Launch the machines that bring each pool's spare units back to what the document asks."""
+    if (held := not_yet(snapshot, group)) is not None:
+        return held
+    pools = [p for p in group.spec.pools if any(u.units for u in p.headroom)]
+    if not pools:
+        return Plan()
+    ground = survey(snapshot, group)
+    left = fill(ground, demand(snapshot).wants)  # what waits will take room first
+    plan = Plan()
+    for pool in sorted(pools, key=lambda p: p.name):
+        plan += _of_pool(ground, left, pool)
+    return plan
+
+
+def units(pool: Pool, snapshot: Snapshot) -> tuple[Want, ...]:
+    """Write a pool's headroom as work that fits anywhere in the pool, the largest units first."""
+    shapes = sorted(
+        (u for u in pool.headroom if u.units), key=lambda u: (-(u.memory_mib or 0), -(u.cpu_mhz or 0), u.units)
+    )
+    return tuple(
+        Want(
+            job=Job(namespace="default", id="headroom", type="", priority=0, node_pool="", datacenters=(), groups=()),
+            group=TaskGroup(
+                name=_unit(u.cpu_mhz, u.memory_mib),
+                count=u.units,
+                ask=Resources(cpu_mhz=u.cpu_mhz or 0, memory_mib=u.memory_mib or 0),
+                network_mode="none",
+            ),
+            copies=u.units,
+            since=snapshot.observed_at,
+            pool=pool.name,
+        )
+        for u in shapes
+    )
+
+
+def _of_pool(ground: Survey, left: Packed, pool: Pool) -> Plan:
+    wanted = units(pool, ground.snapshot)
+    spare = pack(ground.snapshot, wanted, left.rooms, ())
+    if not spare.missing:
+        return Plan()
+    short = ", ".join(
+        f"{m.copies} of {m.want.copies} units of {m.want.group.name}" for m in _whole(wanted, spare.missing)
+    )
+    if not ground.grows(pool):
+        return Plan(holds=tuple(_unmet(ground, pool, spare.missing)))
+    packed = pack(ground.snapshot, wanted, left.rooms, [ground.shelves[pool.name]])
+    plan = Buyer(survey=ground, cause=Reason.HEADROOM).buy(
+        packed.machines, {pool.name: f"headroom is short of {short}"}
+    )
+    return Plan(actions=plan.actions, holds=(*_unmet(ground, pool, packed.missing), *plan.holds), bound=packed.bound)
+
+
+def _whole(wanted: Sequence[Want], missing: Sequence[Missing]) -> Iterator[Missing]:
+    """Give what is missing beside how many were wanted."""
+    for want in wanted:
+        copies = sum(m.copies for m in missing if m.want.group.name == want.group.name)
+        if copies:
+            yield Missing(want=replace(want), copies=copies)
+
+
+def _unmet(ground: Survey, pool: Pool, missing: Sequence[Missing]) -> Iterator[Hold]:
+    for lack in missing:
+        why = pool_blocker(ground, pool, lack.want)
+        if why is not None:
+            message = f"{lack.copies} headroom units of {lack.want.group.name} are missing: {why.text}"
+            yield Hold(subject=f"pool/{pool.name}", reason=reason_of(why), message=message)
+
+
+def _unit(cpu_mhz: int | None, memory_mib: int | None) -> str:
+    sides = [f"{cpu_mhz:,} MHz" if cpu_mhz else "", f"{memory_mib:,} MiB" if memory_mib else ""]
+    return " + ".join(s for s in sides if s)
