@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from reconciler.arbiter import arbitrate, wrong_cluster
+from reconciler.errors import JournalBrokenError
 from reconciler.executor import Executor
 from reconciler.journal import Journal, Ledger
 from reconciler.observe import Observer, forgotten
@@ -142,6 +143,8 @@ class GroupLoop:
             await self._journal.read()
         except Fault as silent:
             fault = silent.message
+        except JournalBrokenError as broken:
+            fault = str(broken)
         return await self._observer.observe(None if fault else self._journal.ledger, fault)
 
     async def _keep_house(self, snapshot: Snapshot) -> Snapshot:

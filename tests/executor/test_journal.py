@@ -1,0 +1,138 @@
+"""What was begun is there after a crash; nobody writes over what somebody else wrote."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import anyio
+import pytest
+
+from providers.sandbox.faults import Faults, Kind, Strike, faulty
+from providers.stores.sqlite import SqliteStore
+from reconciler.errors import JournalBrokenError
+from reconciler.journal import Journal, Ledger, begun, finished
+from schemas.faults import RefusedError, Source, UnansweredError
+from schemas.plan import Launch, Reason
+from schemas.world import Content, Market, Override, Refused
+from support.builders import NOON
+
+OVERRIDE = Override(instance_type="m6i.large", subnet_id="subnet-a1", zone="us-east-1a", price=0.096)
+LAUNCH = Launch(
+    claim="general-7",
+    pool="general",
+    market=Market.SPOT,
+    count=3,
+    overrides=(OVERRIDE,),
+    template="t-1",
+    contents=(Content(job="web", group="app", copies=2),),
+    cause=Reason.DEMAND,
+    reason="2 copies of web wait",
+)
+EMPTY = Ledger(store_id="store-1")
+
+
+class _Never:
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError(seconds)
+
+
+def test_an_intent_reads_back_exactly_as_it_was_begun() -> None:
+    async def work() -> None:
+        store = SqliteStore()
+        written = begun(EMPTY, LAUNCH, NOON)
+        await Journal(store, "prod").write(written)
+        assert await Journal(store, "prod").read() == written
+
+    anyio.run(work)
+
+
+def test_a_begun_launch_is_a_claim_of_unknown_outcome_and_its_ordinal_is_used_for_ever() -> None:
+    ledger = begun(EMPTY, LAUNCH, NOON)
+
+    assert [(c.name, c.count, c.answered) for c in ledger.claims] == [("general-7", 3, False)]
+    assert ledger.ordinals == {"general": 7}
+    assert finished(ledger, LAUNCH, ()).ordinals == {"general": 7}, "also when it gave nothing"
+
+
+def test_a_launch_that_gave_some_machines_is_a_claim_of_just_those() -> None:
+    ledger = finished(begun(EMPTY, LAUNCH, NOON), LAUNCH, ("i-1", "i-2"))
+
+    assert ledger.intents == ()
+    assert [(c.count, c.instance_ids, c.answered) for c in ledger.claims] == [(2, ("i-1", "i-2"), True)]
+
+
+def test_a_launch_that_gave_nothing_leaves_no_claim() -> None:
+    assert finished(begun(EMPTY, LAUNCH, NOON), LAUNCH, ()).claims == ()
+
+
+def test_a_new_refusal_of_an_offering_replaces_the_old_one() -> None:
+    mark = Refused(instance_type="m6i.large", zone="a", market=Market.SPOT, why="capacity", until=NOON)
+    later = Refused(instance_type="m6i.large", zone="a", market=Market.SPOT, why="capacity", until=NOON, times=2)
+    other = Refused(instance_type="c6i.large", zone="a", market=Market.SPOT, why="capacity", until=NOON)
+    ledger = Ledger(store_id="store-1", refused=(mark, other))
+
+    assert finished(ledger, LAUNCH, (), (later,)).refused == (other, later)
+
+
+def test_launches_of_the_last_minute_count_and_older_ones_do_not() -> None:
+    ledger = begun(EMPTY, LAUNCH, NOON)
+
+    assert ledger.launched_since(NOON - timedelta(seconds=1)) == 3
+    assert ledger.launched_since(NOON) == 0
+
+
+def test_two_writers_of_one_journal_are_never_both_right() -> None:
+    async def work() -> None:
+        store = SqliteStore()
+        first, second = Journal(store, "prod"), Journal(store, "prod")
+        await first.read()
+        await second.read()
+        await first.write(EMPTY)
+        with pytest.raises(RefusedError):
+            await second.write(begun(EMPTY, LAUNCH, NOON))
+        assert await first.read() == EMPTY
+        assert second.ledger is None, "what it believed is no longer so"
+
+    anyio.run(work)
+
+
+def test_a_write_whose_reply_is_lost_counts_when_it_is_there() -> None:
+    async def work() -> None:
+        store = SqliteStore()
+        faults = Faults(script=(Strike(call=0, kind=Kind.LOSE_REPLY),))
+        journal = Journal(faulty(store, faults, source=Source.STORE, clock=_Never()), "prod")
+        await journal.write(EMPTY)
+        await journal.write(begun(EMPTY, LAUNCH, NOON))
+        assert (await Journal(store, "prod").read()) == begun(EMPTY, LAUNCH, NOON)
+
+    anyio.run(work)
+
+
+def test_a_write_that_did_not_happen_is_not_believed() -> None:
+    async def work() -> None:
+        store = SqliteStore()
+        faults = Faults(script=(Strike(call=0, kind=Kind.FAIL),))
+        journal = Journal(faulty(store, faults, source=Source.STORE, clock=_Never()), "prod")
+        with pytest.raises(UnansweredError):
+            await journal.write(EMPTY)
+        assert journal.ledger is None
+        assert await Journal(store, "prod").read() is None
+
+    anyio.run(work)
+
+
+@pytest.mark.parametrize(
+    "items",
+    [{}, {"ledger": "{"}, {"ledger": "[]"}, {"ledger": '{"version": 1}'}, {"ledger": '{"version": 2}'}],
+)
+def test_a_record_that_cannot_be_read_stops_everything_and_is_left_alone(items: dict[str, str]) -> None:
+    async def work() -> None:
+        store = SqliteStore()
+        await store.write("nomad-reconciler/prod/journal", items, index=0)
+        with pytest.raises(JournalBrokenError, match="nomad-reconciler/prod/journal"):
+            await Journal(store, "prod").read()
+        record = await store.read("nomad-reconciler/prod/journal")
+        assert record is not None
+        assert record.items == items
+
+    anyio.run(work)
