@@ -22,7 +22,17 @@ from schemas.document.load import Loaded, check_together, load
 
 T = TypeVar("T")
 
-__all__ = ["FileInUseError", "NotAStateFileError", "Sandbox", "ScenarioError", "catalogue", "documents", "sandbox"]
+__all__ = [
+    "FileInUseError",
+    "NoDocumentError",
+    "NotAStateFileError",
+    "Sandbox",
+    "ScenarioError",
+    "catalogue",
+    "documents",
+    "loops",
+    "sandbox",
+]
 
 
 def catalogue() -> Catalogue:
@@ -43,7 +53,12 @@ def documents(files: Sequence[str]) -> Loaded:
     Raises NoDocumentError when a path is not there, cannot be read, or a directory holds no document.
     """
     known = catalogue()
-    return check_together([load(_read(path), file=str(path), catalogue=known) for path in _paths(files)])
+    each = [load(_read(path), file=str(path), catalogue=known) for path in _paths(files)]
+    return Loaded(
+        groups=tuple(group for one in each for group in one.groups),
+        problems=(*(problem for one in each for problem in one.problems), *check_together(each)),
+        warnings=tuple(warning for one in each for warning in one.warnings),
+    )
 
 
 def _paths(files: Sequence[str]) -> list[Path]:

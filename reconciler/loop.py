@@ -118,7 +118,7 @@ class GroupLoop:
         """Say how many seconds the next tick may wait: soon while something is open, ever longer while all fails."""
         self._failures = self._failures + 1 if tick.failed else 0
         if self._failures:
-            base = min(PACE_MOST, PACE_BUSY * 2**self._failures)
+            base = min(PACE_MOST, PACE_BUSY * 2.0**self._failures)
         else:
             base = PACE_BUSY if tick.hurried else PACE_CALM
         return base if base == PACE_BUSY else base * (0.8 + 0.4 * self._ports.chance())

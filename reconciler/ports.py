@@ -7,10 +7,10 @@ and ``OutcomeUnknownError`` (sent, no answer: it may have happened). See ``schem
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from schemas.record import Record
 from schemas.world import (
     Allocation,
     Evaluation,
@@ -120,18 +120,10 @@ class NomadDoor(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One record of the store: text items, and the index that its next writer must name."""
-
-    items: Mapping[str, str]
-    index: int
-
-
 class Store(Protocol):
     """Small durable records by path, compare-and-set (Nomad Variables; SQLite in the sandbox)."""
 
-    async def read(self, path: str) -> Entry | None:
+    async def read(self, path: str) -> Record | None:
         """Read a record; None only when the store says that there is none."""
         ...
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from schemas.faults import Refusal, RefusedError, Source, UnansweredError
+from schemas.record import Record
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (path TEXT PRIMARY KEY, items TEXT NOT NULL, idx INTEGER NOT NULL) STRICT;
@@ -32,14 +32,6 @@ class NotAStateFileError(Exception):
     def __init__(self, path: str, why: str) -> None:
         self.path = path
         super().__init__(f"{path} is no state file of the sandbox ({why}); name another one, or one that is not there")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """One record: text items, and the index that its next writer must name."""
-
-    items: Mapping[str, str]
-    index: int
 
 
 class SqliteStore:

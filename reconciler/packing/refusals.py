@@ -68,4 +68,4 @@ def _pause(why: Refusal, times: int) -> timedelta:
         case Refusal.IMPOSSIBLE:
             return IMPOSSIBLE
         case _:
-            return min(CAPACITY_MOST, CAPACITY * 2 ** (times - 1))
+            return min(CAPACITY_MOST, CAPACITY * 2.0 ** (times - 1))
