@@ -62,22 +62,22 @@ def begun(ledger: Ledger, action: Launch, at: datetime) -> Ledger:
     )
 
 
-def finished(
-    ledger: Ledger, action: Launch, instance_ids: tuple[str, ...], refused: tuple[Refused, ...] = ()
-) -> Ledger:
-    """Give the ledger with the intent closed: the claim keeps the machines that it gave, or goes if it gave none."""
+def finished(ledger: Ledger, action: Launch, instance_ids: tuple[str, ...], refused: tuple[Refused, ...]) -> Ledger:
+    """Give the ledger with the intent closed: the claim keeps the machines that it gave, or goes if it gave none.
+
+    ``refused`` are all the marks that now hold.
+    """
     claims = tuple(
         replace(claim, answered=True, count=len(instance_ids), instance_ids=instance_ids)
         if claim.name == action.claim
         else claim
         for claim in ledger.claims
     )
-    news = {(r.instance_type, r.zone, r.market) for r in refused}
     return replace(
         ledger,
         intents=tuple(i for i in ledger.intents if i.action.key != action.key),
         claims=tuple(c for c in claims if c.count),
-        refused=(*(r for r in ledger.refused if (r.instance_type, r.zone, r.market) not in news), *refused),
+        refused=refused,
     )
 
 

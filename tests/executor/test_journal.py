@@ -13,7 +13,7 @@ from reconciler.errors import JournalBrokenError
 from reconciler.journal import Journal, Ledger, begun, finished
 from schemas.faults import RefusedError, Source, UnansweredError
 from schemas.plan import Launch, Reason
-from schemas.world import Content, Market, Override, Refused
+from schemas.world import Content, Market, Override
 from support.builders import NOON
 
 OVERRIDE = Override(instance_type="m6i.large", subnet_id="subnet-a1", zone="us-east-1a", price=0.096)
@@ -51,27 +51,18 @@ def test_a_begun_launch_is_a_claim_of_unknown_outcome_and_its_ordinal_is_used_fo
 
     assert [(c.name, c.count, c.answered) for c in ledger.claims] == [("general-7", 3, False)]
     assert ledger.ordinals == {"general": 7}
-    assert finished(ledger, LAUNCH, ()).ordinals == {"general": 7}, "also when it gave nothing"
+    assert finished(ledger, LAUNCH, (), ()).ordinals == {"general": 7}, "also when it gave nothing"
 
 
 def test_a_launch_that_gave_some_machines_is_a_claim_of_just_those() -> None:
-    ledger = finished(begun(EMPTY, LAUNCH, NOON), LAUNCH, ("i-1", "i-2"))
+    ledger = finished(begun(EMPTY, LAUNCH, NOON), LAUNCH, ("i-1", "i-2"), ())
 
     assert ledger.intents == ()
     assert [(c.count, c.instance_ids, c.answered) for c in ledger.claims] == [(2, ("i-1", "i-2"), True)]
 
 
 def test_a_launch_that_gave_nothing_leaves_no_claim() -> None:
-    assert finished(begun(EMPTY, LAUNCH, NOON), LAUNCH, ()).claims == ()
-
-
-def test_a_new_refusal_of_an_offering_replaces_the_old_one() -> None:
-    mark = Refused(instance_type="m6i.large", zone="a", market=Market.SPOT, why="capacity", until=NOON)
-    later = Refused(instance_type="m6i.large", zone="a", market=Market.SPOT, why="capacity", until=NOON, times=2)
-    other = Refused(instance_type="c6i.large", zone="a", market=Market.SPOT, why="capacity", until=NOON)
-    ledger = Ledger(store_id="store-1", refused=(mark, other))
-
-    assert finished(ledger, LAUNCH, (), (later,)).refused == (other, later)
+    assert finished(begun(EMPTY, LAUNCH, NOON), LAUNCH, (), ()).claims == ()
 
 
 def test_launches_of_the_last_minute_count_and_older_ones_do_not() -> None:
