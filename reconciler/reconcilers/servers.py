@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import timedelta
 
 from reconciler.machine import marker_template, server_template
 from reconciler.packing.census import on_demand_price
@@ -165,8 +166,27 @@ def _plan_marker(snapshot: Snapshot, group: ClusterGroup, servers: Servers, live
         for view in snapshot.servers
         if view.address in addresses and view.members is not None and set(view.members) <= {view.address}
     )
+    late = tuple(_overdue(snapshot, servers, live))
     everybody = addresses <= {view.address for view in snapshot.servers if view.reachable}
-    return Plan(actions=actions if everybody else (), holds=(_forming(servers, live, missing),))
+    return Plan(actions=actions if everybody else (), holds=(_forming(servers, live, missing), *late))
+
+
+def _overdue(snapshot: Snapshot, servers: Servers, live: Sequence[Instance]) -> Iterator[Hold]:
+    """Name the machines whose agents should have answered by now."""
+    answering = {view.address for view in snapshot.servers if view.reachable}
+    for instance in live:
+        age = snapshot.observed_at - instance.launched_at
+        if age > servers.registration_timeout and instance.private_ip not in answering:
+            message = (
+                f"{instance.id} ({instance.claim}) was launched {_minutes(age)} ago and its agent does not answer;"
+                f" registrationTimeout is {_minutes(servers.registration_timeout)}. Replacing it is not implemented yet:"
+                " look at its console output, then terminate it, and the slot gets its next machine"
+            )
+            yield Hold(subject=f"server/{instance.id}", reason=Reason.BOOT_FAILING, message=message)
+
+
+def _minutes(span: timedelta) -> str:
+    return f"{span / timedelta(minutes=1):.0f} min"
 
 
 def _forming(servers: Servers, live: Sequence[Instance], what: str) -> Hold:

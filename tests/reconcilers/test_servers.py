@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from reconciler.reconcilers.servers import plan_servers, quorum_missing
@@ -9,7 +12,7 @@ from schemas.faults import Source
 from schemas.names import form_template
 from schemas.plan import FormServer, IntroduceServers, MarkFormed, Reason
 from schemas.world import RaftPeer
-from support.builders import GROUP, a_group, a_server, a_snapshot, a_view
+from support.builders import GROUP, NOON, a_group, a_server, a_snapshot, a_view
 
 THREE = ("10.1.0.0", "10.1.0.1", "10.1.0.2")
 
@@ -164,6 +167,18 @@ def test_servers_that_found_only_themselves_are_introduced_to_each_other() -> No
 
     told = {a.asked: set(a.addresses) for a in plan.actions if isinstance(a, IntroduceServers)}
     assert told == {a: set(THREE) - {a} for a in THREE}
+
+
+def test_a_server_whose_agent_is_silent_for_longer_than_its_timeout_is_named() -> None:
+    servers = (a_server(0), a_server(1), a_server(2, launched_at=NOON - timedelta(minutes=11)))
+    views = tuple(a_view(a, THREE[:2]) for a in THREE[:2])
+    templates = formed_by((0, 0, 0), (1, 0, 0), (2, 0, 0))
+    fresh = tuple(replace(s, launched_at=NOON - timedelta(minutes=9)) for s in servers[:2])
+    snapshot = a_snapshot(formed=False, templates=templates, instances=(*fresh, servers[2]), servers=views)
+    late = [h for h in plan_servers(snapshot, a_group()).holds if h.reason is Reason.BOOT_FAILING]
+
+    assert [h.subject for h in late] == ["server/i-server-2-0"]
+    assert "11 min" in late[0].message
 
 
 def test_a_group_without_servers_leaves_servers_alone() -> None:
