@@ -47,6 +47,13 @@ def node(full: Json) -> Node:
         devices=tuple(_device(d) for d in total.get("Devices") or ()),
         host_volumes={name: bool(v.get("ReadOnly")) for name, v in (full.get("HostVolumes") or {}).items()},
         network_modes=frozenset(n.get("Mode") or "host" for n in total.get("Networks") or ()) | {"host"},
+        host_networks=frozenset(
+            address["Alias"]
+            for network in total.get("NodeNetworks") or ()
+            for address in network.get("Addresses") or ()
+            if address.get("Alias")
+        )
+        | {"default"},
         drain_meta=drain.get("Meta") or {},
         registered_at=_time(events[0].get("Timestamp")) if events else None,
         version=(full.get("Attributes") or {}).get("nomad.version", ""),
