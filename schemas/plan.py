@@ -45,6 +45,9 @@ class Reason(StrEnum):
     NOT_IMPLEMENTED = "NotImplemented"
     WRONG_CLUSTER = "WrongCluster"
     REFUSED = "Refused"
+    # why there is nothing to do
+    AS_SPECIFIED = "AsSpecified"
+    NOT_MANAGED = "NotManaged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

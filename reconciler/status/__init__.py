@@ -1,0 +1,22 @@
+"""What a person sees of a group: conditions with their reasons, servers, pools, nodes, cost. Pure values in and out."""
+
+from reconciler.status.acts import Act, Done, act_of, done_of
+from reconciler.status.conditions import Condition, Standing
+from reconciler.status.group import Cost, GroupStatus, status_of
+from reconciler.status.tables import NodeRow, PoolRow, ServerRow, Work
+
+__all__ = [
+    "Act",
+    "Condition",
+    "Cost",
+    "Done",
+    "GroupStatus",
+    "NodeRow",
+    "PoolRow",
+    "ServerRow",
+    "Standing",
+    "Work",
+    "act_of",
+    "done_of",
+    "status_of",
+]
