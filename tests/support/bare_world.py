@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from providers.prices.shipped import load_catalogue
 from providers.sandbox.world import ec2
 from providers.sandbox.world.ec2.context import Cloud
-from providers.sandbox.world.ec2.launch import MachineOrder
-from providers.sandbox.world.ec2.state import Ec2State, Image, Subnet
+from providers.sandbox.world.ec2.launch import MachineOrder, run_instance
+from providers.sandbox.world.ec2.state import Ec2State, Image, Instance, Subnet
 from providers.sandbox.world.kernel import Kernel, Timeline
 from providers.sandbox.world.machines import MachineRoom, MachinesState
-from providers.sandbox.world.nomad.agent import AgentSpec
 from providers.sandbox.world.servers import agents
 from providers.sandbox.world.servers.context import Servers
 from providers.sandbox.world.servers.state import ServersState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from providers.sandbox.world.nomad.agent import AgentSpec
 
 ZONES = ["us-east-1a", "us-east-1b", "us-east-1c"]
 SUBNETS = {"subnet-a1": "us-east-1a", "subnet-b1": "us-east-1b", "subnet-c1": "us-east-1c"}
@@ -61,6 +66,7 @@ class BareWorld:
         self.kernel = Kernel(self.state.timeline)
         self.clients = WrittenClients()
         self.led: list[tuple[float, bool]] = []
+        self.launched = 0
         self.room = MachineRoom(self.state.machines, self.clients)
         self.cloud = Cloud(self.state.ec2, self.kernel, load_catalogue(), self.room)
         self.servers = Servers(
@@ -75,6 +81,14 @@ class BareWorld:
 
     def wait(self, seconds: float) -> None:
         self.kernel.run_until(self.kernel.now + seconds)
+
+    def wait_until(self, condition: Callable[[], bool], *, at_most: float = 300.0) -> float:
+        """Wait in small steps until a condition holds, and give how long that took."""
+        begun = self.kernel.now
+        while not condition():
+            assert self.kernel.now - begun < at_most, f"not within {at_most} s"
+            self.wait(0.1)
+        return self.kernel.now - begun
 
 
 def an_account(lag: float = 5.0) -> Ec2State:
@@ -132,3 +146,12 @@ def a_server_order(subnet: str = "subnet-a1", expect: int = 3, **changes: object
         **changes,
     }
     return an_order(**order)
+
+
+def launch(world: BareWorld, token: str, **changes: object) -> Instance:
+    return run_instance(world.cloud, an_order(**changes), token=token)
+
+
+def launch_server(world: BareWorld, subnet: str = "subnet-a1", expect: int = 3, **changes: object) -> Instance:
+    world.launched += 1
+    return run_instance(world.cloud, a_server_order(subnet, expect, **changes), token=f"server-{world.launched}")

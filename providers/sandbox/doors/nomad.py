@@ -1,4 +1,4 @@
-"""The Nomad port into the simulated cluster: who answers at the addresses is asked, and needs a leader for most of it."""
+"""The Nomad port into the simulated cluster: who answers at the addresses is asked, and mostly needs a leader."""
 
 from __future__ import annotations
 

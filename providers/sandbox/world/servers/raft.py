@@ -145,7 +145,8 @@ def wake_autopilot(servers: Servers, cluster: RaftCluster) -> None:
 
 def _until_beat(servers: Servers, cluster: RaftCluster, step: float) -> float:
     passed = servers.kernel.now - cluster.leader_since
-    return step - passed % step
+    beats = int(passed / step + 1e-6) + 1  # never the beat that is striking now, whatever rounding made of it
+    return beats * step - passed
 
 
 def _able(servers: Servers, cluster: RaftCluster) -> list[Peer]:
