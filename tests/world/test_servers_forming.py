@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from providers.sandbox.world.ec2.state import Mishap
 from providers.sandbox.world.servers import agents, answers
 from providers.sandbox.world.servers.answers import NoAnswerError, ServerError
 from providers.sandbox.world.servers.state import ServerAgent
-from support.bare_world import AUTO_JOIN, SUBNETS, BareWorld, launch_server
+from support.bare_world import AUTO_JOIN, SUBNETS, BareState, BareWorld, launch_server
 
 
 def three_servers(seed: int = 1, *, lag: float = 5.0) -> tuple[BareWorld, list[str]]:
