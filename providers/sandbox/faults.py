@@ -60,7 +60,8 @@ class Faults:
     """Decides call by call what goes wrong, and keeps the list of what did.
 
     ``script`` strikes by number. ``rates`` (probabilities by kind) strike by ``seed``: calls that the script leaves
-    alone, whose name ``only`` wants, and whose number is below ``quiet_from``. ``heard`` is what stale reads give again.
+    alone, whose name ``only`` wants, and whose number is below ``quiet_from``. ``heard`` is what
+    stale reads give again.
     """
 
     script: Sequence[Strike] = ()

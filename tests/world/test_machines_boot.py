@@ -157,6 +157,9 @@ def test_an_agent_ends_with_a_machine_that_hangs() -> None:
 
     assert spec.name in world.clients.killed
     assert world.state.ec2.instances[spec.name].state == "running"
+    terminate(world.cloud, [spec.name])
+    world.wait(60)
+    assert world.state.ec2.instances[spec.name].state == "terminated"
 
 
 def test_a_machine_terminated_while_it_boots_never_registers() -> None:

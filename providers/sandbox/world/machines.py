@@ -101,7 +101,9 @@ class MachineRoom:
 
     def shutting_down(self, instance_id: str) -> None:
         """Services get their SIGTERM: a server may leave, a client agent just stops with all that it runs."""
-        machine = self.state.machines[instance_id]
+        machine = self.state.machines.get(instance_id)
+        if machine is None:  # it hung: nothing runs on it
+            return
         machine.life, machine.waiting = machine.life + 1, None
         if machine.server:
             agents.terminate(self._servers, machine.server)
