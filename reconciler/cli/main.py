@@ -62,11 +62,15 @@ SUMMARIES = {
 @options.world
 @options.output
 @click.option("--once", is_flag=True, help="Make one pass, then exit.")
-@click.option("--wait", metavar="DURATION", help="With --once: go on until converged, or exit 1 when this time is over (10m).")
-@click.option("--digest", metavar="D", help="With --once: carry out only the plan with this digest (`reconcile plan` prints it).")
+@click.option(
+    "--wait", metavar="DURATION", help="With --once: go on until converged, or exit 1 when this time is over (10m)."
+)
+@click.option(
+    "--digest", metavar="D", help="With --once: carry out only the plan with this digest (`reconcile plan` prints it)."
+)
 @click.version_option(package_name="nomad-reconciler", prog_name="reconcile", message="%(prog)s %(version)s")
 @click.pass_context
-def cli(ctx: click.Context, *, once: bool, wait: str | None, digest: str | None, **given: Any) -> None:
+def cli(ctx: click.Context, /, *, once: bool, wait: str | None, digest: str | None, **given: Any) -> None:
     """Keep Nomad clusters on EC2 as ClusterGroup documents say.
 
     Without a command it runs for ever; with --once it makes one pass, with --once --wait as many as it takes.
@@ -75,7 +79,7 @@ def cli(ctx: click.Context, *, once: bool, wait: str | None, digest: str | None,
     Exit codes: 0 done or in sync, 1 all failed or --wait ran out, 2 changes pending (plan --detailed-exitcode),
     3 some actions failed, 5 held elsewhere, 64 usage, 65 invalid document (nothing was touched),
     69 a dependency is unreachable, 130 interrupted.
-    """
+    """  # noqa: D301 - click wants the control character
     if ctx.invoked_subcommand is not None:
         options.refuse_before_command(ctx)
         return

@@ -5,55 +5,68 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import anyio
+import click
 
 from reconciler import bootstrap
-from reconciler.cli.exits import ExitError
-from reconciler.cli.gather import duration, groups_of, open_sandbox
+from reconciler.cli.exits import FAILED, ExitError
+from reconciler.cli.gather import Document, documents_of, duration, open_sandbox
+from reconciler.cli.history import Histories
 from reconciler.cli.options import Given
 from reconciler.cli.show.progress import Progress
 from reconciler.cli.show.report import show_runs
-from reconciler.loop import Ports, Run, exit_code, run_for_ever, run_once
-from schemas.document import ClusterGroup
+from reconciler.loop import GroupLoop, Ports, Run, Tick, exit_code, run_for_ever, run_once
 
 
 def run(given: Given, *, once: bool, wait: str | None, digest: str | None) -> None:
     """Do what the command line says; ends with an ExitError unless all is well."""
-    waiting = duration(wait, option="--wait") if wait else None
-    groups = groups_of(given)
+    waiting = duration(wait, option="--wait") if wait is not None else None
+    documents = documents_of(given)
+    if digest is not None and len(documents) > 1:
+        names = ", ".join(d.group.metadata.name for d in documents)
+        raise click.UsageError(f"--digest names the plan of one group: choose it with --group ({names})")
     world = open_sandbox(given)
-    progress = Progress(groups, verbose=given.verbose)
+    groups = [document.group for document in documents]
     if not once:
-        world.run_in_real_time(lambda ports: _for_ever(groups, ports, progress))
+        with Progress(groups, verbose=given.verbose, dated=True) as progress:
+            world.run_in_real_time(lambda ports: _for_ever(documents, ports, progress))
         return
+    histories = Histories()
+    with Progress(groups, verbose=given.verbose) as progress:
 
-    async def all_groups(ports: Ports) -> list[Run]:
-        loops = bootstrap.loops(groups, ports)
-        if digest is not None:
-            await _check_digest(loops, digest)
-        runs: list[Run] = []
+        def report(tick: Tick) -> None:
+            histories.add(tick)
+            progress.tick(tick)
 
-        async def one(loop: bootstrap.GroupLoop) -> None:
-            runs.append(await run_once(loop, ports.clock, wait=waiting, report=progress.tick))
+        async def all_groups(ports: Ports) -> list[Run]:
+            loops = bootstrap.loops(groups, ports)
+            if digest is not None:
+                await _check_digest(loops, digest)
+            runs: list[Run] = []
 
-        async with anyio.create_task_group() as tasks:
-            for loop in loops:
-                tasks.start_soon(one, loop)
-        return sorted(runs, key=lambda r: r.last.group.metadata.name)
+            async def one(loop: GroupLoop) -> None:
+                runs.append(await run_once(loop, ports.clock, wait=waiting, report=report))
 
-    runs = world.run(all_groups)
-    show_runs(runs, given.output)
+            async with anyio.create_task_group() as tasks:
+                for loop in loops:
+                    tasks.start_soon(one, loop)
+            return sorted(runs, key=lambda r: r.last.group.metadata.name)
+
+        runs = world.run(all_groups)
+    show_runs(runs, histories.by_name, {d.group.metadata.name: d.warnings for d in documents}, given.output)
     if code := exit_code(runs):
         raise ExitError(code)
 
 
-async def _for_ever(groups: Sequence[ClusterGroup], ports: Ports, progress: Progress) -> None:
+async def _for_ever(documents: Sequence[Document], ports: Ports, progress: Progress) -> None:
     async with anyio.create_task_group() as tasks:
-        for loop in bootstrap.loops(groups, ports):
+        for loop in bootstrap.loops([d.group for d in documents], ports):
             tasks.start_soon(run_for_ever, loop, ports.clock, progress.tick)
 
 
-async def _check_digest(loops: Sequence[bootstrap.GroupLoop], digest: str) -> None:
+async def _check_digest(loops: Sequence[GroupLoop], digest: str) -> None:
     """Refuse to go on unless the plan is still the one that somebody looked at."""
-    digests = [(await loop.plan()).plan.digest for loop in loops]
-    if digest not in digests or len(loops) > 1:
-        raise ExitError(1, f"the plan has changed since: its digest is {', '.join(digests)}, not {digest}; nothing was done")
+    for loop in loops:
+        now = (await loop.plan()).plan.digest
+        if now != digest:
+            message = f"Error: the plan has changed: its digest is {now} now, not {digest}; nothing was done."
+            raise ExitError(FAILED, f"{message} Look at it again with `reconcile plan`")

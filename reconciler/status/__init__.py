@@ -1,7 +1,7 @@
 """What a person sees of a group: conditions with their reasons, servers, pools, nodes, cost. Pure values in and out."""
 
 from reconciler.status.acts import Act, Done, act_of, done_of
-from reconciler.status.conditions import Condition, Standing
+from reconciler.status.conditions import Condition, Standing, queued
 from reconciler.status.group import Cost, GroupStatus, status_of
 from reconciler.status.tables import NodeRow, PoolRow, ServerRow, Work
 
@@ -18,5 +18,6 @@ __all__ = [
     "Work",
     "act_of",
     "done_of",
+    "queued",
     "status_of",
 ]

@@ -211,12 +211,12 @@ def _headroom_satisfied(look: Look) -> Condition:
         missing = {m.want.group.name: m.copies for m in pack(look.snapshot, wanted, rooms, ()).missing}
         for want in wanted:
             free = want.copies - missing.get(want.group.name, 0)
-            figures = f"{free} of {want.copies} units of {want.group.name} in pool {pool.name}"
+            figures = f"{free} of {want.copies} units of {want.group.name} are free in pool {pool.name}"
             (short if want.group.name in missing else have).append(figures)
     if short:
         coming = any(p.coming for p in look.pools)
-        return _no(kind, Reason.ON_ITS_WAY if coming else Reason.HEADROOM, f"free are {_listed(short)}")
-    return _yes(kind, Reason.AS_SPECIFIED, f"free are {_listed(have)}")
+        return _no(kind, Reason.ON_ITS_WAY if coming else Reason.HEADROOM, _listed(short))
+    return _yes(kind, Reason.AS_SPECIFIED, _listed(have))
 
 
 def _unsatisfiable(look: Look) -> Condition:

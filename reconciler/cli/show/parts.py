@@ -1,0 +1,163 @@
+"""The parts that several commands print of a group: servers, pools, nodes, holds, conditions, cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from reconciler.cli.show.tables import Column, section, table
+from reconciler.cli.show.words import count, money, percent, work_text
+from reconciler.status import Condition, GroupStatus, NodeRow
+from schemas.plan import Hold
+
+STATES = {"ready": "good", "running": "good", "down": "bad", "disconnected": "bad", "asked": "faint", "booting": "act"}
+
+
+def title(console: Console, status: GroupStatus, what: str, style: str = "title") -> None:
+    """Print a group's name and one line about it."""
+    console.print(Text.assemble((status.name, "title"), ": ", (what, style)))
+
+
+def servers(console: Console, status: GroupStatus) -> None:
+    """Print the servers' machines."""
+    if not status.servers:
+        return
+    section(console, "Servers", count(len(status.servers), "machine"))
+    table(
+        console,
+        (
+            Column("SERVER"),
+            Column("TYPE"),
+            Column("ZONE"),
+            Column("STATE"),
+            Column("USD/H", right=True),
+            Column("ADDRESS"),
+        ),
+        [(s.instance, s.instance_type, s.zone, _state(s.state), money(s.price), s.address) for s in status.servers],
+    )
+
+
+def pools(console: Console, status: GroupStatus) -> None:
+    """Print the pools in figures."""
+    if not status.pools:
+        return
+    section(console, "Pools")
+    heads = ("POOL", "READY", "COMING", "SPOT", "ON-DEMAND", "CPU", "MEMORY", "USD/H", "SIZE")
+    table(
+        console,
+        [Column(h, right=h not in {"POOL", "SIZE"}) for h in heads],
+        [
+            (
+                p.name,
+                str(p.ready),
+                str(p.coming),
+                str(p.spot),
+                str(p.on_demand),
+                percent(p.cpu_percent),
+                percent(p.memory_percent),
+                money(p.price),
+                f"pinned to {p.desired}" if p.desired is not None else f"{p.min} to {p.max}",
+            )
+            for p in status.pools
+        ],
+    )
+
+
+def nodes(console: Console, status: GroupStatus) -> None:
+    """Print the nodes of each pool with what they hold."""
+    names = list(dict.fromkeys([*(p.name for p in status.pools), *(n.pool for n in status.nodes)]))
+    for name in names:
+        if rows := [n for n in status.nodes if n.pool == name]:
+            section(console, f"Nodes of pool {name}" if name else "Nodes that no pool owns", count(len(rows), "node"))
+            _nodes(console, rows)
+
+
+def _nodes(console: Console, rows: Sequence[NodeRow]) -> None:
+    heads = ("NODE", "TYPE", "ZONE", "MARKET", "STATE", "CPU", "MEMORY", "USD/H", "HOLDS")
+    table(
+        console,
+        [Column(h, right=h in {"CPU", "MEMORY", "USD/H"}) for h in heads],
+        [
+            (
+                n.name,
+                n.instance_type,
+                n.zone,
+                n.market if n.pool else "",
+                _state(n.state),
+                percent(n.cpu_percent),
+                percent(n.memory_percent),
+                money(n.price) if n.pool else "",
+                work_text(n.work) if n.node else f"(for {work_text(n.work)})" if n.work else "",
+            )
+            for n in rows
+        ],
+    )
+
+
+def holds(console: Console, found: Sequence[Hold]) -> None:
+    """Print what was not done and why, each with its subject, in full."""
+    if not found:
+        return
+    section(console, "Held back", count(len(found), "hold"))
+    for hold in found:
+        passes = " (passes by itself)" if hold.passing else ""
+        style = "faint" if hold.passing else "warn"
+        _entry(console, Text.assemble(hold.subject, "  ", (hold.reason, style), (passes, "faint")), hold.message)
+
+
+def conditions(console: Console, found: Sequence[Condition]) -> None:
+    """Print conditions, their sentences in full."""
+    section(console, "Conditions")
+    table(
+        console,
+        (Column("CONDITION"), Column("STATUS"), Column("REASON"), Column("WHICH MEANS")),
+        [(c.type, Text(c.status, style="good" if c.well else "warn"), c.reason, c.message) for c in found],
+    )
+
+
+def warnings(console: Console, status: GroupStatus) -> None:
+    """Print what the document's check warned of."""
+    if status.warnings:
+        section(console, "Warnings", "of the document")
+        for warning in status.warnings:
+            console.print(Padding(Text(warning), (0, 0, 0, 2), expand=False))
+
+
+def cost(console: Console, status: GroupStatus, more: str = "") -> None:
+    """Print what the group costs."""
+    c = status.cost
+    text = Text.assemble(
+        ("Cost", "title"),
+        "  ",
+        (f"{money(c.hourly)} USD an hour", "price"),
+        f": servers {money(c.servers)}, clients {money(c.clients)}; limits.maxHourlyCost is {c.limit:g}{more}",
+    )
+    console.print()
+    console.print(text)
+
+
+def _entry(console: Console, head: Text, text: str) -> None:
+    """In a pipe one line; on a terminal the text goes below, indented."""
+    if not console.is_terminal:
+        console.print(Text.assemble("  ", head, "  ", text))
+        return
+    console.print(Padding(head, (0, 0, 0, 2), expand=False))
+    console.print(Padding(Text(text), (0, 0, 0, 6), expand=False))
+
+
+def _state(state: str) -> Text:
+    return Text(state, style=STATES.get(state, "warn"))
+
+
+def grid_of(pairs: Sequence[tuple[str, str]]) -> Table:
+    """Lay out names and what they are."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, text in pairs:
+        grid.add_row(Text(name, style="head"), Text(text))
+    return grid
