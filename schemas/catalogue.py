@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Final, Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,9 @@ class InstanceType:
     on_demand_usd_per_hour: float
 
 
+_REMEMBERED: Final = 512  # answers of a catalogue: the same pools ask the same at every tick
+
+
 class Bounds(Protocol):
     """Both ends included; None is open."""
 
@@ -51,7 +54,10 @@ class Bounds(Protocol):
 
 
 class Requirement(Protocol):
-    """What a type must be like; ``pools[].instances.require`` of a document is one."""
+    """What a type must be like, hashable; ``pools[].instances.require`` of a document is one."""
+
+    def __hash__(self) -> int:
+        """Equal requirements are one question."""
 
     @property
     def vcpu(self) -> Bounds:
@@ -91,10 +97,11 @@ def matches_any(name: str, globs: tuple[str, ...]) -> bool:
 class Catalogue(Mapping[str, InstanceType]):
     """Instance types by name, in the order of their names."""
 
-    __slots__ = ("_types",)
+    __slots__ = ("_found", "_types")
 
     def __init__(self, types: Iterable[InstanceType]) -> None:
         self._types = {t.name: t for t in sorted(types, key=lambda t: t.name)}
+        self._found: dict[tuple[tuple[str, ...], Requirement | None], tuple[InstanceType, ...]] = {}
 
     def __getitem__(self, name: str) -> InstanceType:
         return self._types[name]
@@ -110,15 +117,20 @@ class Catalogue(Mapping[str, InstanceType]):
 
     def matching(self, globs: Iterable[str] = (), require: Requirement | None = None) -> tuple[InstanceType, ...]:
         """List the types that match one of ``globs`` (none given: any name) and all of ``require``, by name."""
-        wanted = tuple(globs)
-        if all(glob in self._types for glob in wanted):  # plain names, or nothing
-            found = [self._types[name] for name in sorted(set(wanted))] if wanted else list(self._types.values())
+        question = (tuple(globs), require)
+        if question not in self._found:
+            if len(self._found) >= _REMEMBERED:
+                self._found.clear()
+            self._found[question] = tuple(self._search(*question))
+        return self._found[question]
+
+    def _search(self, globs: tuple[str, ...], require: Requirement | None) -> Iterator[InstanceType]:
+        if all(glob in self._types for glob in globs):  # plain names, or nothing
+            named = [self._types[name] for name in sorted(set(globs))] if globs else self._types.values()
         else:
-            match = _pattern(wanted).match
-            found = [t for name, t in self._types.items() if match(name)]
-        if require is None:
-            return tuple(found)
-        return tuple(t for t in found if _satisfies(t, require))
+            match = _pattern(globs).match
+            named = [t for name, t in self._types.items() if match(name)]
+        return (t for t in named if require is None or _satisfies(t, require))
 
 
 def _satisfies(t: InstanceType, require: Requirement) -> bool:

@@ -1,7 +1,7 @@
 """The shipped table: instance types and On-Demand prices of us-east-1, known without asking anybody.
 
-The fallback when prices are silent or absurd, and the catalogue that documents are checked against. Source, date and rules for
-readers: ``data/README.md``.
+The fallback when prices are silent or absurd, and the catalogue that documents are checked against. Source, date and
+rules for readers: ``data/README.md``.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from schemas.document.pool import Pool
 
 DEAD_AFTER: Final = timedelta(seconds=30)
-"""Nomad notices a dead agent so late: the TTL of its heartbeats (10-20 s) and the grace (10 s); `facts` of Nomad, heartbeats."""
+"""Nomad notices a dead agent so late: TTL of its heartbeats (10-20 s) and ``heartbeat_grace`` (10 s)."""
 
 
 def _plaintext(group: ClusterGroup, _: Catalogue) -> Iterator[Finding]:
@@ -89,7 +89,8 @@ def _pool_numbers(group: ClusterGroup, catalogue: Catalogue, pool: Pool, at: Pat
     for i, unit in enumerate(pool.headroom):
         most = max((units_on(t, unit) for t in allowed), default=0)
         if most and unit.units > most * size.max:
-            what = f"{unit.units} units need {-(-unit.units // most)} of the largest allowed machines, size.max is {size.max}"
+            machines = -(-unit.units // most)
+            what = f"{unit.units} units need {machines} of the largest allowed machines, size.max is {size.max}"
             yield Finding(at=(*at, "headroom", i), message=what, hint="raise size.max, or ask for fewer units")
 
 

@@ -56,7 +56,7 @@ _FORM: Final = 'write text with a unit (s, m, h, d), such as "90s" or "1h30m"'
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read a duration, one second to 366 days; the inverse of `format_duration`. Raises a refusal that says what to write."""
+    """Read a duration, 1 second to 366 days, as `format_duration` writes it. Raises a refusal with its remedy."""
     parts = _DURATION.fullmatch(text)
     if parts is None or not text:
         raise refusal(f'"{text}" is no duration', _remedy(text))
@@ -125,7 +125,7 @@ Percent = Annotated[int, Field(ge=0, le=100)]
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Text of a given form, used in ``Annotated[str, Text(...)]``; ``secret`` keeps what was written out of messages."""
+    """Text of a given form, for ``Annotated[str, Text(...)]``; ``secret`` keeps what was written out of messages."""
 
     pattern: str
     meaning: str
@@ -156,13 +156,16 @@ def shortened(text: str, width: int = 40) -> str:
     return line if len(line) <= width else f"{line[: width - 1]}…"
 
 
-Name = Annotated[
-    str,
-    Text("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "a name of 1-63 lower-case letters, digits and dashes", ("prod-use1",)),
-]
-Word = Annotated[
-    str, Text("[A-Za-z0-9_.-]{1,128}", "a name of 1-128 letters, digits, dashes, dots and underscores", ("dc1",))
-]
+_NAME: Final = ("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "a name of 1-63 lower-case letters, digits and dashes")
+
+GroupName = Annotated[str, Text(*_NAME, ("prod-use1",))]
+PoolName = Annotated[str, Text(*_NAME, ("general",))]
+WindowName = Annotated[str, Text(*_NAME, ("nights",))]
+_WORD: Final = ("[A-Za-z0-9_.-]{1,128}", "a name of 1-128 letters, digits, dashes, dots and underscores")
+
+Datacenter = Annotated[str, Text(*_WORD, ("dc1",))]
+Region = Annotated[str, Text(*_WORD, ("global",))]
+Driver = Annotated[str, Text(*_WORD, ("docker", "exec"))]
 Secret = Annotated[
     str,
     Text(

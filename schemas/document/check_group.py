@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.document.machine import AgentConfigSource, effective_machine
-from schemas.document.partial import UnreadError
+from schemas.document.partial import UnreadError, read_items
 from schemas.document.problem import Finding, Path
 from schemas.document.similar import similar_type
 
@@ -43,20 +43,20 @@ def _server_types(group: ClusterGroup, catalogue: Catalogue) -> Iterator[Finding
     servers = group.spec.servers
     if servers is None:
         return
-    for i, name in enumerate(servers.instance_types):
+    images, seen, told = effective_machine(group, servers).images, set[str](), set[str]()
+    for i, name in read_items(servers.instance_types):
         at = ("spec", "servers", "instanceTypes", i)
-        if name not in catalogue:
+        arch = catalogue[name].arch if name in catalogue else None
+        if arch is None:
             yield Finding(at=at, message=f'no instance type is called "{name}"', hint=similar_type(name, catalogue))
-        elif name in servers.instance_types[:i]:
+        elif name in seen:
             yield Finding(at=at, message=f'"{name}" is listed twice', hint="keep one of them")
-    images = effective_machine(group, servers).images
-    for arch in sorted({catalogue[n].arch for n in servers.instance_types if n in catalogue} - images.keys()):
-        first = next(i for i, n in enumerate(servers.instance_types) if n in catalogue and catalogue[n].arch == arch)
-        yield Finding(
-            at=("spec", "servers", "instanceTypes", first),
-            message=f"{servers.instance_types[first]} is {arch}, and there is no {arch} image",
-            hint=f"add {arch} to spec.machine.images, or choose another type",
-        )
+        elif images and arch not in images and arch not in told:  # no image at all: told once, for the group
+            what = f"{name} is {arch}, and there is no {arch} image"
+            hint = f"add {arch} to spec.machine.images, or choose another type"
+            yield Finding(at=at, message=what, hint=hint)
+            told.add(arch)
+        seen.add(name)
 
 
 def _server_extras(group: ClusterGroup, _: Catalogue) -> Iterator[Finding]:
@@ -67,9 +67,9 @@ def _server_extras(group: ClusterGroup, _: Catalogue) -> Iterator[Finding]:
     if addresses and addresses != servers.count:
         yield Finding(at=at, message=f"{addresses} addresses for {servers.count} servers", hint="one a server, or none")
     snapshots, at = servers.snapshots, ("spec", "servers", "snapshots")
-    if snapshots.every is not None and snapshots.to is None:
+    if snapshots.every and not snapshots.to:
         yield Finding(at=(*at, "every"), message="snapshots on a schedule, but nowhere to put them", hint="add to:")
-    if snapshots.every is None and snapshots.to is not None:
+    if snapshots.to and not snapshots.every:
         yield Finding(at=(*at, "to"), message="a place for snapshots, but no schedule", hint='add every: "24h"')
 
 
@@ -78,7 +78,7 @@ def _server_extras(group: ClusterGroup, _: Catalogue) -> Iterator[Finding]:
 
 def _subnets(group: ClusterGroup, _: Catalogue) -> Iterator[Finding]:
     seen: dict[str, int] = {}
-    for i, subnet in enumerate(group.spec.aws.subnets):
+    for i, subnet in read_items(group.spec.aws.subnets):
         with contextlib.suppress(UnreadError):
             if subnet.id in seen:
                 yield _twice(("spec", "aws", "subnets", i, "id"), seen[subnet.id], f'the subnet "{subnet.id}"')
@@ -87,12 +87,24 @@ def _subnets(group: ClusterGroup, _: Catalogue) -> Iterator[Finding]:
 
 def _zones(group: ClusterGroup, _: Catalogue) -> Iterator[Finding]:
     region = group.spec.aws.region
-    for i, subnet in enumerate(group.spec.aws.subnets):
+    for i, subnet in read_items(group.spec.aws.subnets):
         with contextlib.suppress(UnreadError):
-            if not (subnet.zone.startswith(region) and not subnet.zone[len(region) :][:1].isdigit()):
+            begins, rest = subnet.zone[: len(region)], subnet.zone[len(region) :]
+            if begins != region or rest[:1].isdigit():
                 what = f"{subnet.zone} is no zone of the region {region}"
                 hint = f"write a zone such as {region}a, or correct aws.region"
                 yield Finding(at=("spec", "aws", "subnets", i, "zone"), message=what, hint=hint)
+
+
+def _no_image(group: ClusterGroup, _: Catalogue) -> Iterator[Finding]:
+    servers, without = group.spec.servers, []
+    if servers is not None and not effective_machine(group, servers).images:
+        without.append("servers")
+    pools = read_items(group.spec.pools)
+    without += [f"pools[{i}]" for i, pool in pools if not effective_machine(group, pool).images]
+    if without:
+        at, what = ("spec", "machine", "images"), f"no image for {', '.join(without)}"
+        yield Finding(at=at, message=what, hint='add "images: {x86_64: ami-...}"', missing=True)
 
 
 def _tags(group: ClusterGroup, _: Catalogue) -> Iterator[Finding]:
@@ -113,14 +125,14 @@ def _tags(group: ClusterGroup, _: Catalogue) -> Iterator[Finding]:
 
 def _tokens(group: ClusterGroup, _: Catalogue) -> Iterator[Finding]:
     nomad = group.spec.nomad
-    if nomad.bootstrap_token is not None and not nomad.acl:
+    if nomad.bootstrap_token and not nomad.acl:
         at = ("spec", "nomad", "bootstrapToken")
         yield Finding(at=at, message="a bootstrap token, but no ACLs", hint="add acl: true, or remove the token")
 
 
 def _pool_names(group: ClusterGroup, _: Catalogue) -> Iterator[Finding]:
     seen: dict[str, int] = {}
-    for i, pool in enumerate(group.spec.pools):
+    for i, pool in read_items(group.spec.pools):
         with contextlib.suppress(UnreadError):
             if pool.name in seen:
                 other: Path = ("spec", "pools", seen[pool.name], "name")
@@ -150,7 +162,7 @@ def _agent_configs(group: ClusterGroup, _: Catalogue) -> Iterator[Finding]:
     places: list[tuple[Path, Any]] = [(("spec", "machine"), group.spec.machine)]
     if group.spec.servers is not None:
         places.append((("spec", "servers", "machine"), group.spec.servers.machine))
-    places += [(("spec", "pools", i, "machine"), pool.machine) for i, pool in enumerate(group.spec.pools)]
+    places += [(("spec", "pools", i, "machine"), pool.machine) for i, pool in read_items(group.spec.pools)]
     for at, machine in places:
         if isinstance(machine.agent_config, Mapping):
             yield from _secrets_in(machine.agent_config, (*at, "agentConfig"))
@@ -180,6 +192,7 @@ GROUP_CHECKS: Final = (
     _server_extras,
     _subnets,
     _zones,
+    _no_image,
     _tags,
     _tokens,
     _pool_names,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from schemas.catalogue import Catalogue
 from schemas.document.machine import effective_machine
-from schemas.document.partial import UnreadError
+from schemas.document.partial import UnreadError, read_items
 from schemas.document.problem import Finding, Path
 from schemas.document.similar import similar_type
 
@@ -32,7 +32,7 @@ def _size(_: ClusterGroup, __: Catalogue, pool: Pool, at: Path) -> Iterator[Find
 
 
 def _join(group: ClusterGroup, _: Catalogue, pool: Pool, at: Path) -> Iterator[Finding]:
-    if pool.join is not None and group.spec.servers is not None:
+    if pool.join and group.spec.servers is not None:
         what = "addresses to join, although the group has `servers`: its pools always join those"
         yield Finding(at=(*at, "join"), message=what, hint="remove join, or servers")
 
@@ -49,13 +49,13 @@ def _names(_: ClusterGroup, __: Catalogue, pool: Pool, at: Path) -> Iterator[Fin
 
 
 def _protect(_: ClusterGroup, __: Catalogue, pool: Pool, at: Path) -> Iterator[Finding]:
-    for i, rule in enumerate(pool.protect):
+    for i, rule in read_items(pool.protect):
         if rule.jobs is None and rule.meta is None:
             yield Finding(at=(*at, "protect", i), message="protects nothing", hint='add jobs: "etl-*", or meta:')
 
 
 def _globs(_: ClusterGroup, catalogue: Catalogue, pool: Pool, at: Path) -> Iterator[Finding]:
-    for i, glob in enumerate(pool.instances.types):
+    for i, glob in read_items(pool.instances.types):
         if not catalogue.matching((glob,)):
             what = f'no instance type matches "{glob}"'
             yield Finding(at=(*at, "instances", "types", i), message=what, hint=similar_type(glob, catalogue))
@@ -76,7 +76,7 @@ def _requirements(_: ClusterGroup, catalogue: Catalogue, pool: Pool, at: Path) -
         return
     of = f"the {len(named)} types that match `types`" if pool.instances.types else f"all {len(named)} types"
     culprits = _culprits(named, require)
-    hint = f"look at {', '.join(culprits)}" if culprits else "loosen it"
+    hint = f"look at {', '.join(culprits)}" if culprits else "each of them leaves some, all together none: loosen one"
     yield Finding(at=(*at, "instances", "require"), message=f"leaves none of {of}", hint=hint)
 
 
@@ -103,6 +103,8 @@ def _flow(value: Any) -> str:
 
 def _images(group: ClusterGroup, catalogue: Catalogue, pool: Pool, at: Path) -> Iterator[Finding]:
     images = effective_machine(group, pool).images
+    if not images:
+        return  # told once, for the group
     allowed = pool.instances.allowed(catalogue)
     for arch in sorted({t.arch for t in allowed} - set(images)):
         of = [t.name for t in allowed if t.arch == arch]
@@ -114,16 +116,18 @@ def _images(group: ClusterGroup, catalogue: Catalogue, pool: Pool, at: Path) -> 
 def _where_arch(pool: Pool, catalogue: Catalogue, arch: str) -> tuple[Path, str]:
     """Point at what lets this architecture in."""
     require = pool.instances.require
-    for i, glob in enumerate(pool.instances.types):
+    for i, glob in read_items(pool.instances.types):
         if any(t.arch == arch for t in catalogue.matching((glob,), require)):
             return ("instances", "types", i), ", or allow no such types"
-    return ("instances",), f", or leave {arch} out of require.arch"
+    other = require is not None and len(require.arch) > 1
+    return ("instances",), f", or leave {arch} out of require.arch" if other else ""
 
 
 def _spot(_: ClusterGroup, catalogue: Catalogue, pool: Pool, at: Path) -> Iterator[Finding]:
     allowed = pool.instances.allowed(catalogue)
     if pool.capacity.spot_percent and allowed and not any(t.spot_supported for t in allowed):
-        what = f"is {pool.capacity.spot_percent}, but none of the allowed types ({_some([t.name for t in allowed])}) is sold as spot"
+        names = _some([t.name for t in allowed])
+        what = f"is {pool.capacity.spot_percent}, but none of the allowed types ({names}) is sold as spot"
         yield Finding(
             at=(*at, "capacity", "spotPercent"), message=what, hint="write spotPercent: 0, or allow other types"
         )
@@ -131,7 +135,7 @@ def _spot(_: ClusterGroup, catalogue: Catalogue, pool: Pool, at: Path) -> Iterat
 
 def _headroom(_: ClusterGroup, catalogue: Catalogue, pool: Pool, at: Path) -> Iterator[Finding]:
     allowed = pool.instances.allowed(catalogue)
-    for i, unit in enumerate(pool.headroom):
+    for i, unit in read_items(pool.headroom):
         with contextlib.suppress(UnreadError):
             place = (*at, "headroom", i)
             if unit.units == 0:
@@ -153,19 +157,17 @@ def units_on(t: InstanceType, unit: HeadroomUnit) -> int:
 
 
 def _too_big(at: Path, unit: HeadroomUnit, allowed: Iterable[InstanceType]) -> Finding:
-    cpu, memory = max(allowed, key=lambda t: t.cpu_mhz), max(allowed, key=lambda t: t.memory_mib)
-    wanted = " and ".join(
-        text
-        for value, text in ((unit.cpu_mhz, f"{unit.cpu_mhz} MHz"), (unit.memory_mib, f"{unit.memory_mib} MiB"))
-        if value is not None
-    )
-    has = f"{cpu.name} has {cpu.cpu_mhz} MHz"
-    has += f", {memory.name} about {int(memory.memory_mib * MEASURED_MEMORY)} MiB of memory that Nomad sees"
-    return Finding(
-        at=at,
-        message=f"a unit of {wanted} fits on no allowed type: {has}",
-        hint="make the unit smaller, or allow larger types",
-    )
+    wanted, has = [], []
+    if unit.cpu_mhz is not None:
+        t = max(allowed, key=lambda t: t.cpu_mhz)
+        wanted.append(f"{unit.cpu_mhz} MHz")
+        has.append(f"{t.name} has {t.cpu_mhz} MHz")
+    if unit.memory_mib is not None:
+        t = max(allowed, key=lambda t: t.memory_mib)
+        wanted.append(f"{unit.memory_mib} MiB")
+        has.append(f"Nomad sees about {int(t.memory_mib * MEASURED_MEMORY)} of the {t.memory_mib} MiB of {t.name}")
+    what = f"a unit of {' and '.join(wanted)} fits on no allowed type: {', '.join(has)}"
+    return Finding(at=at, message=what, hint="make the unit smaller, or allow larger types")
 
 
 def _some(names: list[str]) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from schemas.document.partial import UnreadError
+from schemas.document.partial import UnreadError, read_items
 from schemas.document.problem import Finding, Path
 
 if TYPE_CHECKING:
@@ -25,28 +25,28 @@ _CRON: Final = (
 
 def check_windows(group: ClusterGroup, _: Catalogue) -> Iterator[Finding]:
     """Check each window by itself."""
-    for i, window in enumerate(group.spec.disruption.windows):
+    for i, window in read_items(group.spec.disruption.windows):
         with contextlib.suppress(UnreadError):
             yield from _window(window, ("spec", "disruption", "windows", i))
 
 
 def _window(window: Window, at: Path) -> Iterator[Finding]:
-    recurring = window.cron is not None or window.duration is not None
-    once = window.from_ is not None or window.until is not None
+    recurring = bool(window.cron or window.duration)
+    once = bool(window.from_ or window.until)
     if recurring and once:
         yield Finding(at=at, message="both recurring and once", hint="write cron and duration, or from and until")
-    elif recurring and (window.cron is None or window.duration is None):
-        lacking = "cron" if window.cron is None else "duration"
+    elif recurring and not (window.cron and window.duration):
+        lacking = "duration" if window.cron else "cron"
         yield Finding(at=at, message=f"recurs, but has no {lacking}", hint=f"add {lacking}:")
-    elif not recurring and (window.from_ is None or window.until is None):
-        lacking = "from and until, or cron and duration" if not once else "until" if window.until is None else "from"
+    elif not recurring and not (window.from_ and window.until):
+        lacking = "from and until, or cron and duration" if not once else "until" if window.from_ else "from"
         yield Finding(at=at, message="never begins or never ends", hint=f"add {lacking}")
     elif window.from_ is not None and window.until is not None and window.until <= window.from_:
         what = f"is {window.until}, not after from, which is {window.from_}"
         yield Finding(at=(*at, "until"), message=what, hint="swap them")
     if not window.allow and not window.deny:
         yield Finding(at=at, message="allows and denies nothing", hint="add allow: [drift], or deny: [all]")
-    if window.cron is not None:
+    if window.cron:
         for (name, low, high, words), text in zip(_CRON, window.cron.split(" "), strict=True):
             if not all(_cron_part(part, low, high, words.split()) for part in text.lower().split(",")):
                 what = f'"{text}" is no {name}, {low} to {high}'

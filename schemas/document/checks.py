@@ -10,7 +10,7 @@ from schemas.document.advice import GROUP_ADVICE, POOL_ADVICE
 from schemas.document.check_group import GROUP_CHECKS
 from schemas.document.check_pool import POOL_CHECKS
 from schemas.document.check_windows import check_windows
-from schemas.document.partial import UnreadError
+from schemas.document.partial import UnreadError, read_items
 from schemas.document.problem import Finding, Path
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _run(
         with contextlib.suppress(UnreadError):
             yield from check(group, catalogue)
     with contextlib.suppress(UnreadError):
-        for i, pool in enumerate(group.spec.pools):
+        for i, pool in read_items(group.spec.pools):
             for pool_check in pool_checks:
                 with contextlib.suppress(UnreadError):
                     yield from pool_check(group, catalogue, pool, ("spec", "pools", i))

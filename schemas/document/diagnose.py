@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from schemas.document.base import shortened
 from schemas.document.problem import Finding, Path
 from schemas.document.reader import Node, Scalar, find
-from schemas.document.shape import example_of, field_at, home_of, keys_at
+from schemas.document.shape import example_at, home_of, keys_at, text_at
 from schemas.document.similar import closest
 
 if TYPE_CHECKING:
@@ -26,8 +26,12 @@ _LIMITS = {
 
 def findings_from(errors: list[ErrorDetails], root: Node) -> Iterator[Finding]:
     """Translate the errors of one document; a misspelt key is one fault, not also a missing one."""
-    meant = {path for error in errors if (path := _meant(error, root))}
+    meant = misspelt(errors, root)
     for error in errors:
+        if error["type"] == "too_short" and any(
+            e["loc"][: len(error["loc"])] == error["loc"] for e in errors if e is not error
+        ):
+            continue  # its items are wrong, and were told
         reached, _, node = find(root, error["loc"])
         if error["type"] == "missing":
             path = (*reached, error["loc"][-1])
@@ -49,6 +53,8 @@ def _meant(error: ErrorDetails, root: Node) -> Path | None:
         return None
     reached, _, _ = find(root, error["loc"])
     *above, key = reached
+    if home_of(str(key)):
+        return None  # it is a key, only not here
     _, _, parent = find(root, tuple(above))
     there = getattr(parent, "entries", {})
     near = closest(str(key), [k for k in keys_at(tuple(above)) if k not in there])
@@ -56,7 +62,7 @@ def _meant(error: ErrorDetails, root: Node) -> Path | None:
 
 
 def _missing(path: Path) -> Finding:
-    example = example_of(field_at(path))
+    example = example_at(path)
     hint = f'add "{path[-1]}: {example}"' if example else f'add "{path[-1]}:"'
     return Finding(at=path, message="is missing", hint=hint, missing=True)
 
@@ -65,17 +71,13 @@ def _unknown(path: Path, meant: Path | None, root: Node) -> Finding:
     *above, key = path
     if meant is not None:
         hint = f'did you mean "{meant[-1]}"?'
-    elif (home := home_of(str(key))) and home not in {"", _home(tuple(above))}:
+    elif home := home_of(str(key)):
         hint = f"it belongs under {home}"
     else:
         _, _, parent = find(root, tuple(above))
         left = [k for k in keys_at(tuple(above)) if k not in getattr(parent, "entries", {})]
         hint = f"known here: {', '.join(left)}" if left else "nothing else may be written here"
     return Finding(at=path, message="unknown key", hint=hint)
-
-
-def _home(path: Path) -> str:
-    return ".".join(str(part) for part in path if isinstance(part, str))
 
 
 def _wrong(error: ErrorDetails, path: Path, node: Node) -> Finding:
@@ -115,8 +117,7 @@ def _wrong_type(kind: str, value: Any, path: Path, node: Node) -> tuple[str, str
         meant = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(str(value).lower())
         return f"is {is_what}, not true or false", f"write {meant}" if meant else "write true or false, without quotes"
     if kind.startswith("string"):
-        quotable = isinstance(node, Scalar) and not _SECRET.intersection(path)
-        return f"is {is_what}, not text", f'write it in quotes: "{_source(node)}"' if quotable else "write text"
+        return f"is {is_what}, not text", _text_hint(path, node)
     if kind.startswith(("model", "dict", "mapping")):
         keys = keys_at(path)
         return f"is {is_what}, not a map", f"write keys under it: {', '.join(keys[:6])}" if keys else "write key: value"
@@ -127,6 +128,14 @@ def _wrong_type(kind: str, value: Any, path: Path, node: Node) -> tuple[str, str
             f"write [{shortened(str(value))}]" if single else 'write a list: lines that start with "- "',
         )
     return f"is wrong here ({kind})", "see the reference of the document"
+
+
+def _text_hint(path: Path, node: Node) -> str:
+    form = text_at(path)
+    if isinstance(node, Scalar) and form is not None and not re.fullmatch(form.pattern, node.source):
+        return f'write {form.meaning}, such as "{form.examples[0]}"'
+    quotable = isinstance(node, Scalar) and not _SECRET.intersection(path)
+    return f'write it in quotes: "{_source(node)}"' if quotable else "write text"
 
 
 def _number_hint(value: Any, kind: str) -> str:
@@ -143,7 +152,7 @@ def _number_hint(value: Any, kind: str) -> str:
 
 def _described(value: Any, path: Path, node: Node) -> str:
     if _SECRET.intersection(path):
-        return "something else"
+        return "text" if isinstance(value, str) else "something else"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from schemas.document.base import Duration, Items, Model, Name, Percent, Secret, Text, Word
+from schemas.document.base import Duration, GroupName, Items, Model, Percent, Region, Secret, Text, WindowName
 from schemas.document.machine import Machine
 from schemas.document.pool import Pool
 from schemas.document.servers import Servers
@@ -20,7 +20,7 @@ KIND: Final = "ClusterGroup"
 class Metadata(Model):
     """What the group is called."""
 
-    name: Name
+    name: GroupName
     """Name of the group: unique among all documents, never changed; tags, locks and templates carry it."""
     labels: Mapping[str, str] = Field(default={}, examples=[{"team": "platform"}])
     """Free labels, for people."""
@@ -55,7 +55,7 @@ class Nomad(Model):
         str, Text("[0-9]+\\.[0-9]+\\.[0-9]+([-+][0-9A-Za-z.+-]+)?", "a full version", ("2.0.5", "2.1.0-beta.1"))
     ] = "2.0.5"
     """Agent version of the machines; a change is drift, servers first."""
-    region: Word = "global"
+    region: Region = "global"
     """Nomad region."""
     address: (
         Annotated[str, Text("https?://[^\\s/]+/?", "the URL of a Nomad agent", ("https://nomad.internal:4646",))] | None
@@ -147,9 +147,9 @@ Removal = Literal["all", "servers", "drift", "scale-down", "consolidation"]
 
 
 class Window(Model):
-    """A time in which voluntary disruption is allowed or denied: recurring (`cron`, `duration`) or once (`from`, `until`)."""
+    """When voluntary disruption is allowed or denied: recurring (`cron`, `duration`) or once (`from`, `until`)."""
 
-    name: Name | None = None
+    name: WindowName | None = None
     """What a hold calls it."""
     cron: Cron | None = None
     """When it opens: minute, hour, day of month, month, day of week."""

@@ -59,11 +59,12 @@ def load(text: str | bytes, *, file: str, catalogue: Catalogue) -> Loaded:
         text: at most 1 MiB of UTF-8.
         file: what problems call it.
         catalogue: the instance types that globs and requirements are held against.
+
     """
     faults: list[Problem] = []
 
-    def report(at: Mark, message: str, hint: str) -> None:
-        faults.append(Problem(file=file, line=at[0], column=at[1], path="", message=message, hint=hint))
+    def report(at: Mark, message: str, hint: str, path: Path = ()) -> None:
+        faults.append(Problem(file=file, line=at[0], column=at[1], path=path_text(path), message=message, hint=hint))
 
     roots = read(text, report)
     if not roots and not faults:
@@ -153,7 +154,7 @@ def _digest(group: ClusterGroup) -> str:
 
 
 def _placed(file: str, root: Node, finding: Finding) -> Problem:
-    """Give a finding its place: the value if it stands in its key's line, else the key; for what is not there, the parent's key."""
+    """Give a finding its place: the value when in its key's line, else the key; the parent's key for what is missing."""
     path = finding.at[:-1] if finding.missing else finding.at
     reached, key, node = find(root, path)
     whole = reached == path and not finding.missing and node.mark[0] == key[0]
@@ -169,7 +170,11 @@ def _order(problem: Problem) -> tuple[str, int, int, str, str]:
 
 
 def _sorted(file: str, problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    found = sorted(dict.fromkeys(problems), key=_order)
+    once = {  # a fault behind an anchor is told where it stands, by its first path
+        (p.line, p.column, p.message, p.hint, p.path.rpartition(".")[2]): p
+        for p in sorted(problems, key=_order, reverse=True)
+    }
+    found = sorted(once.values(), key=_order)
     if len(found) <= PROBLEMS_MAX:
         return tuple(found)
     last, rest = found[PROBLEMS_MAX], len(found) - PROBLEMS_MAX

@@ -93,7 +93,7 @@ class Machine(Model):
 
     A parameter is resolved when the document changes and pinned then: a new publication is shown, not rolled."""
     install: Install = "baked"
-    """How Nomad gets onto a machine: `baked` into the image, from HashiCorp's `apt` repository, or downloaded from `url`."""
+    """How Nomad gets onto a machine: `baked` into the image, from HashiCorp's `apt` repository, or by `url`."""
     agent_config: AgentConfig = Field(
         default={}, examples=[{"client": {"options": {"driver.allowlist": "docker,exec"}}}]
     )

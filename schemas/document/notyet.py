@@ -74,7 +74,7 @@ def _changed(group: ClusterGroup, fields: tuple[str, ...]) -> Iterator[Path]:
 
 
 def _walk(value: Any, at: Path, rest: tuple[str, ...]) -> Iterator[Path]:
-    """Follow the rest of a field's name down from a value, through every item of a list; yield what is not the default."""
+    """Follow the rest of a field's name down, through every item of a list; yield what is not the default."""
     if isinstance(value, tuple) and at and rest:
         for i, item in enumerate(value):
             yield from _walk(item, (*at, i), rest)

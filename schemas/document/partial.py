@@ -1,11 +1,11 @@
 """A document as far as it could be read, so that checks across fields run beside other mistakes.
 
-What could not be read is a value that raises `UnreadError` at any use: a check that needs it ends there, and says nothing.
+What could not be read is a value that raises `UnreadError` at any use: a check that needs it ends there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, NoReturn, TypeVar, Union, cast, get_args, get_origin
@@ -18,6 +18,7 @@ from schemas.document.problem import Path
 from schemas.document.shape import fields_of
 
 M = TypeVar("M", bound=Model)
+T = TypeVar("T")
 
 
 class UnreadError(Exception):
@@ -27,14 +28,24 @@ class UnreadError(Exception):
 class _Unread:
     """Stands for what could not be read."""
 
-    def _raise(self, *_: object) -> NoReturn:
-        raise UnreadError
 
-    __eq__ = __hash__ = __lt__ = __le__ = __gt__ = __ge__ = __bool__ = __len__ = __iter__ = __contains__ = _raise
-    __getattr__ = __getitem__ = __add__ = __radd__ = __sub__ = __rsub__ = __str__ = __format__ = __index__ = _raise
+def _raise(*_: object) -> NoReturn:
+    raise UnreadError
 
+
+_SUMS = ("add", "sub", "mul", "mod", "truediv", "floordiv")
+_USES = "getattr getitem eq ne lt le gt ge hash bool len iter contains str format index int float"
+for _use in (*_USES.split(), *_SUMS):
+    setattr(_Unread, f"__{_use}__", _raise)
+    if _use in _SUMS:
+        setattr(_Unread, f"__r{_use}__", _raise)
 
 UNREAD = _Unread()
+
+
+def read_items(items: Iterable[T]) -> Iterator[tuple[int, T]]:
+    """Number the items of a list, leaving out those that could not be read."""
+    return ((i, item) for i, item in enumerate(items) if item is not UNREAD)
 
 
 def readable(model: type[M], value: Mapping[str, Any], misspelt: frozenset[Path], at: Path = ()) -> M:
@@ -65,6 +76,14 @@ def _field(model: type[Model], name: str, value: Any, misspelt: frozenset[Path],
         return tuple(_item(inner, item, misspelt, (*at, i)) for i, item in enumerate(value))
     if inner is not None and not many and isinstance(value, Mapping):
         return readable(inner, value, misspelt, at)
+    whole = _read(model, name, value)
+    if whole is UNREAD and get_origin(info.annotation) is tuple and isinstance(value, tuple) and len(value) > 1:
+        items = (_read(model, name, (item,)) for item in value)
+        return tuple(item if item is UNREAD else item[0] for item in items)
+    return whole
+
+
+def _read(model: type[Model], name: str, value: Any) -> Any:
     try:
         return _adapter(model, name).validate_python(value, by_alias=True, by_name=False)
     except ValidationError:

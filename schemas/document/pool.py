@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from schemas.document.base import Duration, Items, Model, Name, Percent, Text, Word
+from schemas.document.base import Datacenter, Driver, Duration, Items, Model, Percent, PoolName, Text
 from schemas.document.machine import Arch, MachineOverride
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Size(Model):
     max: Annotated[int, Field(ge=0)] = 50
     """Never more, whatever waits."""
     desired: Annotated[int, Field(ge=0)] | None = None
-    """Pins the number: demand, headroom and scale-down stay out of this pool. Omitted: derived from demand and headroom."""
+    """Pins the number: demand, headroom and scale-down stay out. Omitted: derived from demand and headroom."""
 
 
 class IntRange(Model):
@@ -69,7 +69,9 @@ class Instances(Model):
     types: Items[Glob] = Field(default=(), examples=[["m6i.*", "c6i.xlarge"]])
     """Names or globs of instance types; none: any type that satisfies `require`."""
     require: Require | None = None
-    """What a type must be like. With neither `types` nor `require`: 2-16 vCPU, 4 GiB or more, x86_64, not burstable, not bare metal."""
+    """What a type must be like.
+
+    With neither `types` nor `require`: 2-16 vCPU, 4 GiB or more, x86_64, not burstable, not bare metal."""
 
     def allowed(self, catalogue: Catalogue) -> tuple[InstanceType, ...]:
         """List the types of a catalogue that may be bought, by name."""
@@ -100,7 +102,7 @@ class Capacity(Model):
 class HeadroomUnit(Model):
     """An indivisible piece of spare room: on one node or nowhere. A dimension that is not given does not count."""
 
-    units: Annotated[int, Field(ge=0)]
+    units: Annotated[int, Field(ge=0, examples=[10])]
     """How many such pieces must be free."""
     cpu_mhz: Annotated[int, Field(ge=1)] | None = Field(default=None, alias="cpuMHz")
     """CPU of a piece in MHz, as Nomad counts it."""
@@ -175,9 +177,9 @@ class Interruption(Model):
 class Pool(Model):
     """Machines of one purpose: the same datacenter, node pool, class and template, of any allowed type."""
 
-    name: Name
+    name: PoolName
     """Name of the pool, once in a group."""
-    datacenter: Word = "dc1"
+    datacenter: Datacenter = "dc1"
     """Nomad datacenter of its nodes."""
     node_pool: Annotated[
         str,
@@ -192,7 +194,7 @@ class Pool(Model):
     """Nomad node class."""
     meta: Mapping[str, str] = Field(default={}, examples=[{"owner": "platform"}])
     """Meta of its nodes."""
-    drivers: Items[Word] = Field(default=(), examples=[["docker", "exec"]])
+    drivers: Items[Driver] = Field(default=(), examples=[["docker", "exec"]])
     """Task drivers that its nodes will have; empty: learnt from nodes of the same image, else assumed."""
     attributes: Mapping[str, str] = Field(default={}, examples=[{"kernel.name": "linux"}])
     """Node attributes to promise to jobs before the first node of this image was seen."""

@@ -1,19 +1,21 @@
 """YAML text to a tree that knows where everything stands; made for text that means harm.
 
-Reads the events of libyaml and never its composer, which crashes the process on deep nesting. Only what JSON can say comes out:
-maps with text for keys, lists, text, numbers, booleans, null (YAML 1.2 core schema, so ``yes``, ``012``, ``1_000`` and dates stay text).
+Reads the events of libyaml and never its composer, which crashes the process on deep nesting. Only what JSON can say
+comes out: maps with text for keys, lists, text, numbers, booleans, null (YAML 1.2 core schema, so ``yes``, ``012``,
+``1_000`` and dates stay text).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from schemas.document.base import shortened
 from schemas.document.problem import Path
 
 BYTES_MAX: Final = 1 << 20
@@ -63,18 +65,36 @@ class Mapping:
 
 
 Node = Scalar | Sequence | Mapping
-Report = Callable[[Mark, str, str], None]
+
+
+class Report(Protocol):
+    """Takes a mistake: where, what is wrong, what would be right, and its path as far as one can be told."""
+
+    def __call__(self, at: Mark, message: str, hint: str, path: Path = ()) -> None:
+        """Take it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """A mistake found while a tree grows: its path is known only when the tree is whole."""
+
+    at: Mark
+    message: str
+    hint: str
+    holder: Node
+    key: tuple[str, ...] = ()
 
 
 def read(text: str | bytes, report: Report) -> list[Node]:
     """Read the documents of a file; empty ones are left out.
 
-    Mistakes after which reading can go on (duplicate keys, odd tags) go to ``report`` as (place, what is wrong, what would be right).
-    Where it cannot, that is reported too, and the documents before it are returned.
+    Mistakes after which reading can go on (duplicate keys, odd tags) go to ``report``. Where it cannot, that is
+    reported too, and the documents before it are returned.
     """
     found: list[Node] = []
     try:
-        _Builder(decoded(text), report).build(found)
+        builder = _Builder(decoded(text), report)
+        builder.build(found)
     except UnreadableError as e:
         report(e.at, e.message, e.hint)
     return found
@@ -83,7 +103,7 @@ def read(text: str | bytes, report: Report) -> list[Node]:
 # --- bytes to text ---------------------------------------------------------------------------------------------------
 
 _UNPRINTABLE: Final = re.compile(
-    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+    "[^\t\n\r\x20-\x7e\xa0-\u200a\u200c-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 _BOMS: Final = (
     (b"\xff\xfe\x00\x00", "UTF-32"),
@@ -143,7 +163,7 @@ _CORE: Final = "tag:yaml.org,2002:"
 
 
 def core_value(text: str) -> str | int | float | bool | None:
-    """Resolve a plain scalar by the core schema of YAML 1.2; whatever is no plain number, boolean or null stays text."""
+    """Resolve a plain scalar by the core schema of YAML 1.2; what is no number, boolean or null stays text."""
     if text in _WORDS:
         return _WORDS[text]
     if text[0] in "0123456789+-.":
@@ -161,17 +181,30 @@ class _Builder:
 
     def __init__(self, text: str, report: Report) -> None:
         self.text, self.report = text, report
+        self.faults: list[_Fault] = []
         self.anchors: dict[str, tuple[Node | None, int]] = {}  # None: not finished yet
         self.nodes = 0
 
     def build(self, found: list[Node]) -> None:
-        events = self._events()
-        for event in events:
-            if type(event).__name__ == "DocumentStartEvent":
-                self.anchors = {}
-                node = self._node(next(events), events, 0)
-                if not (isinstance(node, Scalar) and node.source == ""):
-                    found.append(node)
+        """Add the trees of all documents to ``found``, one as soon as it is whole."""
+        events, node = self._events(), None
+        try:
+            for event in events:
+                if type(event).__name__ == "DocumentStartEvent":
+                    self.anchors, node = {}, None
+                    node = self._node(next(events), events, 0)
+                    self._tell(node)
+                    if not (isinstance(node, Scalar) and node.source == ""):
+                        found.append(node)
+        finally:
+            self._tell(None)  # what was found before reading ended
+
+    def _tell(self, root: Node | None) -> None:
+        """Report mistakes, with their paths once the tree is whole."""
+        paths = _paths(root) if self.faults and root is not None else {}
+        for fault in self.faults:
+            self.report(fault.at, fault.message, fault.hint, (*paths.get(id(fault.holder), ()), *fault.key))
+        self.faults = []
 
     def _events(self) -> Iterator[Any]:
         try:
@@ -190,19 +223,20 @@ class _Builder:
             self.anchors[anchor] = (None, 0)
         node: Node
         if kind == "ScalarEvent":
-            node = Scalar(mark, self._value(event, mark), event.value)
+            node = Scalar(mark, _resolved(event), event.value)
+            self._check_tag(event.tag, node, "str", "null", "bool", "int", "float")
         else:
             if depth >= DEPTH_MAX:
-                raise UnreadableError(
-                    mark, f"nested deeper than {DEPTH_MAX}", "no document needs more than a dozen levels"
-                )
-            self._check_tag(event.tag, mark, "map" if kind == "MappingStartEvent" else "seq")
+                what = f"nested deeper than {DEPTH_MAX}"
+                raise UnreadableError(mark, what, "no document needs more than a dozen levels")
             if kind == "MappingStartEvent":
                 node = self._mapping(mark, events, depth + 1)
+                self._check_tag(event.tag, node, "map")
             else:
                 node = Sequence(mark)
                 while type(inner := next(events)).__name__ != "SequenceEndEvent":
                     node.items.append(self._node(inner, events, depth + 1))
+                self._check_tag(event.tag, node, "seq")
         if anchor is not None:
             self.anchors[anchor] = (node, self.nodes - before)
         return node
@@ -232,21 +266,19 @@ class _Builder:
             value = self._node(next(events), events, depth)
             at = (event.start_mark.line + 1, event.start_mark.column + 1)
             if not isinstance(key, Scalar):
-                self.report(
-                    at,
-                    "a key must be text, this is a list or a map",
-                    'write "key: value"; text that starts with [ or { needs quotes',
-                )
+                hint = 'write "key: value"; text that starts with [ or { needs quotes'
+                self.faults.append(_Fault(at, "a key must be text, this is a list or a map", hint, node))
             elif key.source == "<<" and plain:
                 merges.append((at, value))
             elif not isinstance(key.value, str):
-                self.report(
-                    at, f"the key {key.source or '(nothing)'} is no text", f'write it in quotes: "{key.source}"'
-                )
+                what = f"the key {key.source or '(nothing)'} is no text"
+                self.faults.append(_Fault(at, what, f'write it in quotes: "{key.source}"', node))
             elif key.value in node.entries:
-                first = node.entries[key.value][0]
-                what = f'the key "{key.value}" is there twice, in line {first[0]} and in line {at[0]}'
-                self.report(at, what, "keep one of them")
+                first = node.entries[key.value][0][0]
+                where = f"in line {first} and in line {at[0]}" if first != at[0] else f"in line {first}"
+                self.faults.append(
+                    _Fault(at, f"this key is there twice, {where}", "keep one of them", node, (key.value,))
+                )
             else:
                 node.entries[key.value] = (at, value)
         for at, value in merges:
@@ -258,22 +290,35 @@ class _Builder:
             if isinstance(source, Mapping):
                 into.entries = {**source.entries, **into.entries}
             else:
-                self.report(at, "<< merges maps, this is none", "write <<: *anchor with an anchor on a map")
+                hint = "write <<: *anchor with an anchor on a map"
+                self.faults.append(_Fault(at, "<< merges maps, this is none", hint, into))
 
-    def _value(self, event: Any, mark: Mark) -> str | int | float | bool | None:
-        text: str = event.value
-        tag: str | None = event.tag
-        if tag is None:
-            return core_value(text) if event.implicit[0] else text
-        if tag in {"!", _CORE + "str"}:
-            return text
-        self._check_tag(tag, mark, "null", "bool", "int", "float")
-        return core_value(text)
+    def _check_tag(self, tag: str | None, node: Node, *core: str) -> None:
+        if tag is not None and tag not in {"!", *(_CORE + name for name in core)}:
+            what = f"the tag {shortened(tag.replace(_CORE, '!!'))} is not understood here"
+            self.faults.append(_Fault(node.mark, what, "write the value itself, without a tag", node))
 
-    def _check_tag(self, tag: str | None, mark: Mark, *core: str) -> None:
-        if tag is not None and tag not in {_CORE + name for name in core}:
-            shown = tag.replace(_CORE, "!!")
-            self.report(mark, f"the tag {shown} is not understood here", "write the value itself, without a tag")
+
+def _resolved(event: Any) -> str | int | float | bool | None:
+    if event.tag is None:
+        return core_value(event.value) if event.implicit[0] else str(event.value)
+    return str(event.value) if event.tag in {"!", _CORE + "str"} else core_value(event.value)
+
+
+def _paths(root: Node) -> dict[int, Path]:
+    """Give the first path to every list and map, and to every other value, by identity."""
+    found: dict[int, Path] = {}
+    waiting: list[tuple[Path, Node]] = [((), root)]
+    while waiting:
+        path, node = waiting.pop()
+        if id(node) in found:
+            continue
+        found[id(node)] = path
+        if isinstance(node, Mapping):
+            waiting += [((*path, key), value) for key, (_, value) in reversed(node.entries.items())]
+        elif isinstance(node, Sequence):
+            waiting += [((*path, i), item) for i, item in reversed(list(enumerate(node.items)))]
+    return found
 
 
 # --- a tree to values ------------------------------------------------------------------------------------------------
@@ -291,7 +336,7 @@ def value_of(node: Node) -> Any:
 def find(node: Node, path: Path) -> tuple[Path, Mark, Node]:
     """Follow a path as far as it goes: what was reached, the mark of its key (of a list's item: its own), and the node.
 
-    Components that are no keys of the document (a model's own, such as the names of a union's branches) are passed over.
+    Components that are no keys of the document (a model's own, such as the branches of a union) are passed over.
     """
     reached: Path = ()
     mark = node.mark

@@ -28,9 +28,9 @@ class Snapshots(Model):
 
 
 class Servers(Model):
-    """Nomad servers that the reconciler forms and replaces: on-demand machines, one voter each, spread over the zones."""
+    """Nomad servers, formed and replaced by the reconciler: on-demand, one voter each, spread over the zones."""
 
-    count: int = 3
+    count: Annotated[int, Field(json_schema_extra={"enum": [1, 3, 5]})] = 3
     """How many: 3 or 5; 1 only with `acceptDataLossRisk: true`."""
     accept_data_loss_risk: bool = False
     """Allow a single server: when its machine dies, the cluster's state dies with it."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
 from schemas.document.base import Model, Text
 from schemas.document.group import ClusterGroup
-from schemas.document.problem import Path, path_text
+from schemas.document.problem import Path
 
 
 def models_in(annotation: Any) -> tuple[type[Model], ...]:
@@ -50,18 +50,21 @@ def field_at(path: Path) -> FieldInfo | None:
     return None
 
 
-def example_of(info: FieldInfo | None) -> str:
-    """Give a value that may be written there, empty when none is known."""
+def text_at(path: Path) -> Text | None:
+    """Find the form that the text at this place must have, None where any will do."""
+    while path and isinstance(path[-1], int):
+        path = path[:-1]
+    info = field_at(path) if path else None
     if info is None:
-        return ""
-    for text in _texts(info):
-        if text.examples:
-            return text.examples[0]
-    return ""
+        return None
+    return next((m for m in (*info.metadata, *_metadata(info.annotation)) if isinstance(m, Text)), None)
 
 
-def _texts(info: FieldInfo) -> Iterable[Text]:
-    return (m for m in (*info.metadata, *_metadata(info.annotation)) if isinstance(m, Text))
+def example_at(path: Path) -> str:
+    """Give a value that may be written there, empty when none is known."""
+    form, info = text_at(path), field_at(path)
+    known = form.examples if form else (info.examples if info else None) or ()
+    return str(known[0]) if known and isinstance(known[0], str | int) else ""
 
 
 def _metadata(annotation: Any) -> Iterable[Any]:
@@ -75,13 +78,14 @@ def _homes() -> dict[str, tuple[str, ...]]:
     """For every key of the document: the places where it belongs."""
     homes: dict[str, list[str]] = {}
 
-    def walk(model: type[Model], path: Path) -> None:
+    def walk(model: type[Model], path: str) -> None:
         for key, info in fields_of(model).items():
-            homes.setdefault(key, []).append(path_text(path))
+            homes.setdefault(key, []).append(path)
+            many = "[]" if get_origin(info.annotation) is tuple else ""
             for inner in models_in(info.annotation):
-                walk(inner, (*path, key))
+                walk(inner, f"{path}.{key}{many}".lstrip("."))
 
-    walk(ClusterGroup, ())
+    walk(ClusterGroup, "")
     return {key: tuple(dict.fromkeys(places)) for key, places in homes.items()}
 
 
