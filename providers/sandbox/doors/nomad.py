@@ -121,8 +121,9 @@ class SandboxNomad:
 
     def _require_leader(self, world: World, what: str) -> None:
         for host in self._hosts:
-            if world.servers.up(host) is not None:
-                answers.require_leader(world.servers, host)
+            behind = [host] if _is_address(host) else list(world.state.servers.agents)  # a name is a load balancer's
+            if (answering := next((h for h in behind if world.servers.up(h) is not None), None)) is not None:
+                answers.require_leader(world.servers, answering)
                 return
         tried = ", ".join(self._hosts) or "no address"
         raise UnansweredError(Source.NOMAD, what, f"nobody answers at {tried}")
@@ -131,6 +132,10 @@ class SandboxNomad:
 def host_of(address: str) -> str:
     """Give the host of an address: ``10.0.0.1``, ``10.0.0.1:4647`` or a URL."""
     return urlsplit(address if "//" in address else f"//{address}").hostname or address
+
+
+def _is_address(host: str) -> bool:
+    return host.replace(".", "").isdigit()
 
 
 def _jobs(world: World) -> tuple[Job, ...]:

@@ -14,9 +14,11 @@ import msgspec
 from providers.sandbox.world import ec2
 from providers.sandbox.world.ec2.context import Cloud
 from providers.sandbox.world.ec2.state import Ec2State
+from providers.sandbox.world.epoch import EPOCH
 from providers.sandbox.world.kernel import Kernel, Timeline
 from providers.sandbox.world.machines import MachineRoom, MachinesState
 from providers.sandbox.world.nomad.cluster import Cluster
+from providers.sandbox.world.nomad.settings import Settings
 from providers.sandbox.world.nomad.state import ClusterState
 from providers.sandbox.world.scenario import Scenario, account_of
 from providers.sandbox.world.servers import agents
@@ -61,11 +63,12 @@ class World:
     @classmethod
     def create(cls, scenario: Scenario, seed: int, catalogue: Mapping[str, InstanceType]) -> World:
         """Make the world in which a scenario begins: an account with nothing of ours in it."""
+        nomad = ClusterState(settings=Settings(epoch_unix=int(EPOCH.timestamp())), leader=False)
         state = WorldState(
             scenario=scenario.name,
             timeline=Timeline(seed=seed),
             ec2=account_of(scenario.account),
-            nomad=ClusterState(leader=False),
+            nomad=nomad,
         )
         state.workload.steps = list(scenario.steps)
         return cls(state, catalogue)

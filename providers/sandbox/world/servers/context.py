@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from providers.sandbox.world.kernel import Kernel
 from providers.sandbox.world.servers.state import UP, RaftCluster, ServerAgent, ServersState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from providers.sandbox.world.kernel import Kernel
 
 
 @dataclass(slots=True)

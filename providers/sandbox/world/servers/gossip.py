@@ -6,6 +6,7 @@ name that an observer knows at another address does not get in.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from providers.sandbox.world.servers.raft import consider_bootstrap, member_alive, member_gone
@@ -54,9 +55,10 @@ def join(servers: Servers, agent: ServerAgent, address: str) -> bool:
     other = servers.up(address)
     if other is None or other.gossip_key != agent.gossip_key:
         return False
-    for known in list(other.members.values()):  # push and pull: the dead are told too
-        if known.status != ALIVE and known.name not in agent.members:
-            agent.members[known.name] = Member(**{f: getattr(known, f) for f in Member.__slots__})
+    for known in list(other.members.values()):  # push and pull: who is gone is told too
+        mine = agent.members.get(known.name)
+        if known.status != ALIVE and (mine is None or (mine.status == ALIVE and mine.address == known.address)):
+            agent.members[known.name] = replace(known)
     for one in _reached_by(servers, agent):
         for another in _reached_by(servers, other):
             if one.address != another.address:
