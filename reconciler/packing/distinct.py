@@ -67,6 +67,7 @@ class Spread:
     """Deals copies out over the values of their properties; what it dealt counts against the next."""
 
     snapshot: Snapshot
+    also: Sequence[tuple[Want, Candidate, int]] = ()  # copies that have a place though they are not there yet
     used: Counter[_Key] = field(default_factory=Counter)
     counted: set[_Key] = field(default_factory=set)
 
@@ -106,7 +107,7 @@ class Spread:
         return least
 
     def _count(self, want: Want, rule: Constraint) -> None:
-        """Count the values that live copies use, once for each rule."""
+        """Count the values that copies use already, once for each rule."""
         if (key := _key(want, rule, "")) in self.counted:
             return
         self.counted.add(key)
@@ -118,6 +119,10 @@ class Spread:
             if _counts(tenant, want, whole_job=rule.scope == "job"):
                 value = of_node(nodes[allocation.node_id]).resolve(rule.left)
                 self.used[_key(want, rule, value or "")] += 1
+        for other, candidate, copies in self.also:
+            tenant = (other.job.namespace, other.job.id, other.group.name)
+            if _counts(tenant, want, whole_job=rule.scope == "job"):
+                self.used[_key(want, rule, candidate.resolve(rule.left) or "")] += copies
 
 
 def pinned(candidate: Candidate, pins: Pins) -> bool:

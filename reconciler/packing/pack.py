@@ -108,6 +108,8 @@ def pack(
     wants: Sequence[Want],
     rooms: Sequence[Room],
     shelves: Sequence[Shelf],
+    *,
+    also: Sequence[tuple[Want, Candidate, int]] = (),
     solve: Callable[[Problem], Packing] = first_fit,
 ) -> Packed:
     """Place wants on room that is there, and buy the cheapest machines for the rest.
@@ -117,6 +119,7 @@ def pack(
         wants: in order of service.
         rooms: free room, ready first; what it was bought for goes there first.
         shelves: the pools that may be bought from, all alike in priority.
+        also: copies that were given a place before, and where: distinct properties count them.
         solve: answers the generic problem.
 
     """
@@ -126,7 +129,7 @@ def pack(
     offers = [(o, filters.looks(o.room.candidate)) for s in shelves for o in s.offers]
     parts: list[Part] = []
     missing: list[Missing] = []
-    spread = Spread(snapshot=snapshot)
+    spread = Spread(snapshot=snapshot, also=(*also, *((p.want, p.room.candidate, p.copies) for p in placed)))
     for want in wants:
         passing = [r.candidate for r, look in zip(rooms, looks, strict=True) if _passes(filters, want, r, look)]
         passing += [o.room.candidate for o, look in offers if _passes(filters, want, o.room, look)]

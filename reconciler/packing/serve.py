@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
+from reconciler.packing.candidate import Candidate
 from reconciler.packing.offers import Shelf
 from reconciler.packing.pack import Machine, Missing, Packed, pack
 from reconciler.packing.survey import Survey
@@ -30,7 +31,7 @@ def serve(survey: Survey, wants: Sequence[Want]) -> Packed:
         waiting = [_again(m) for m in done.missing]
         if not waiting:
             break
-        packed = pack(survey.snapshot, waiting, done.rooms, _shelves(survey, tier))
+        packed = pack(survey.snapshot, waiting, done.rooms, _shelves(survey, tier), also=_given(done))
         kept, back = _capped(packed.machines, left) if capped else (packed.machines, ())
         done = Packed(
             machines=done.machines + kept,
@@ -53,6 +54,16 @@ def _tiers(pools: Iterable[Pool]) -> list[tuple[Pool, ...]]:
 
 def _shelves(survey: Survey, tier: Iterable[Pool]) -> list[Shelf]:
     return [survey.shelves[pool.name] for pool in tier]
+
+
+def _given(done: Packed) -> list[tuple[Want, Candidate, int]]:
+    """List what has a place by now: on room that was there, or on a machine that is bought."""
+    placed = [(p.want, p.room.candidate, p.copies) for p in done.placed]
+    return placed + [
+        (want, machine.offers[0].room.candidate, machine.count * copies)
+        for machine in done.machines
+        for want, copies in machine.load
+    ]
 
 
 def _capped(machines: Iterable[Machine], left: dict[str, int]) -> tuple[tuple[Machine, ...], tuple[Missing, ...]]:

@@ -107,10 +107,10 @@ class Buyer:
 
 
 def _merged(machines: Iterable[Machine]) -> list[Machine]:
-    """Machines of one load are one launch, wherever the packing bought them."""
-    found: dict[tuple[Content, ...], Machine] = {}
+    """Machines of one load that the same offers hold are one launch, whatever the packing bought them as."""
+    found: dict[tuple[tuple[Content, ...], tuple[str, ...]], Machine] = {}
     for machine in machines:
-        key = _contents(machine.load)
+        key = (_contents(machine.load), tuple(o.name for o in machine.offers))
         before = found.get(key)
         found[key] = machine if before is None else replace(before, count=before.count + machine.count)
     return list(found.values())
