@@ -40,5 +40,7 @@ def guard_forming(action: FormServer, templates: frozenset[str], instances: Sequ
 
 def guard_marker(action: MarkFormed, servers: Sequence[Instance], views: Sequence[ServerView]) -> None:
     """Refuse the marker unless, asked again, all slots' agents agree on one leader and on exactly themselves."""
+    if len(servers) != action.count:
+        raise GuardError(key=action.key, why=f"{len(servers)} servers are shown, not {action.count}")
     if (why := quorum_missing({i.private_ip for i in servers}, views)) is not None:
         raise GuardError(key=action.key, why=why)

@@ -133,6 +133,7 @@ class MarkFormed:
     """Write the marker after which nothing is ever formed again; the attempts' templates go."""
 
     marker: Template
+    count: int  # servers that must agree
     attempts: tuple[str, ...]  # names of the attempts' templates
     reason: str
     price: float = 0.0

@@ -156,7 +156,8 @@ def _plan_marker(snapshot: Snapshot, group: ClusterGroup, servers: Servers, live
     if missing is None:
         names = tuple(sorted(n for n in snapshot.templates if parse_form_template(group.metadata.name, n)))
         reason = f"{len(live)} agents name one leader, and raft holds exactly them"
-        return Plan(actions=(MarkFormed(marker=marker_template(group), attempts=names, reason=reason),))
+        mark = MarkFormed(marker=marker_template(group), count=servers.count, attempts=names, reason=reason)
+        return Plan(actions=(mark,))
     actions: tuple[Action, ...] = tuple(
         IntroduceServers(
             asked=view.address,
@@ -178,8 +179,8 @@ def _overdue(snapshot: Snapshot, servers: Servers, live: Sequence[Instance]) -> 
         age = snapshot.observed_at - instance.launched_at
         if age > servers.registration_timeout and instance.private_ip not in answering:
             message = (
-                f"{instance.id} ({instance.claim}) was launched {_minutes(age)} ago and its agent does not answer;"
-                f" registrationTimeout is {_minutes(servers.registration_timeout)}. Replacing it is not implemented yet:"
+                f"{instance.id} ({instance.claim}) was launched {_minutes(age)} ago and its agent is silent;"
+                f" registrationTimeout is {_minutes(servers.registration_timeout)}. Replacing is not implemented yet:"
                 " look at its console output, then terminate it, and the slot gets its next machine"
             )
             yield Hold(subject=f"server/{instance.id}", reason=Reason.BOOT_FAILING, message=message)
