@@ -14,6 +14,7 @@ from reconciler.cli.history import Histories
 from reconciler.cli.options import Given
 from reconciler.cli.show.progress import Progress
 from reconciler.cli.show.report import show_runs
+from reconciler.errors import ReconcilerError
 from reconciler.loop import GroupLoop, Ports, Run, Tick, exit_code, run_for_ever, run_once
 
 
@@ -46,9 +47,12 @@ def run(given: Given, *, once: bool, wait: str | None, digest: str | None) -> No
             async def one(loop: GroupLoop) -> None:
                 runs.append(await run_once(loop, ports.clock, wait=waiting, report=report))
 
-            async with anyio.create_task_group() as tasks:
-                for loop in loops:
-                    tasks.start_soon(one, loop)
+            try:
+                async with anyio.create_task_group() as tasks:
+                    for loop in loops:
+                        tasks.start_soon(one, loop)
+            except* ReconcilerError as several:
+                raise several.exceptions[0] from None  # the others say the same of their groups
             return sorted(runs, key=lambda r: r.last.group.metadata.name)
 
         runs = world.run(all_groups)

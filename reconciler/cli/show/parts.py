@@ -109,13 +109,15 @@ def holds(console: Console, found: Sequence[Hold]) -> None:
         _entry(console, Text.assemble(hold.subject, "  ", (hold.reason, style), (passes, "faint")), hold.message)
 
 
-def conditions(console: Console, found: Sequence[Condition]) -> None:
-    """Print conditions, their sentences in full."""
-    section(console, "Conditions")
+def conditions(console: Console, found: Sequence[Condition], *, notable: bool = False) -> None:
+    """Print conditions, their sentences in full; ``notable``: the summary, and those that want somebody to look."""
+    shown = [c for c in found if not notable or not c.well or c is found[0]]
+    rest = len(found) - len(shown)
+    section(console, "Conditions", f"{count(rest, 'other is', 'others are')} as they should be" if rest else "")
     table(
         console,
         (Column("CONDITION"), Column("STATUS"), Column("REASON"), Column("WHICH MEANS")),
-        [(c.type, Text(c.status, style="good" if c.well else "warn"), c.reason, c.message) for c in found],
+        [(c.type, Text(c.status, style="good" if c.well else "warn"), c.reason, c.message) for c in shown],
     )
 
 

@@ -14,7 +14,7 @@ from reconciler.cli.show import parts
 from reconciler.cli.show.console import console_for
 from reconciler.cli.show.plain import plain, print_plain
 from reconciler.cli.show.tables import Column, section, table
-from reconciler.cli.show.words import count, got_text, money, result_text, span, work_text
+from reconciler.cli.show.words import count, got_text, money, result_text, span, why_text
 from reconciler.loop import Run, exit_code
 from reconciler.status import Done, GroupStatus, status_of
 from schemas.plan import Reason, Result
@@ -84,7 +84,7 @@ def _text(console: Console, run: Run, history: History, status: GroupStatus) -> 
     _launched(console, history)
     _failed(console, history)
     parts.holds(console, status.holds)
-    parts.conditions(console, status.conditions)
+    parts.conditions(console, status.conditions, notable=True)
     parts.warnings(console, status)
     parts.cost(console, status)
     _bound(console, history)
@@ -115,16 +115,8 @@ def _launched(console: Console, history: History) -> None:
     table(
         console,
         (Column("LAUNCH"), Column("CAUSE"), Column("MACHINES"), Column("USD/H", right=True), Column("WHY")),
-        [(d.act.claim or d.act.subject, d.act.cause, got_text(d), money(d.price), _why(d)) for d in given],
+        [(d.act.claim or d.act.subject, d.act.cause, got_text(d), money(d.price), why_text(d.act)) for d in given],
     )
-
-
-def _why(done: Done) -> str:
-    """Give the reason, and what each machine is for where the reason does not say it."""
-    work = work_text(done.act.contents)
-    if not work or done.act.reason == f"for {work}":
-        return done.act.reason
-    return f"each for {work}" if done.act.reason.startswith("for ") else f"{done.act.reason}; each for {work}"
 
 
 def _failed(console: Console, history: History) -> None:
@@ -135,10 +127,10 @@ def _failed(console: Console, history: History) -> None:
     section(console, "Refused or failed", count(len(bad), "action"))
     table(
         console,
-        (Column("ACTION"), Column("RESULT"), Column("WHAT WAS SAID")),
+        (Column("LAUNCH"), Column("RESULT"), Column("WHAT WAS SAID")),
         [
             (
-                d.act.what,
+                d.act.claim or d.act.subject,
                 Text(result_text(d.result), style="warn" if d.result is Result.PARTLY else "bad"),
                 "; ".join(t for t in (d.message, *d.refused) if t),
             )

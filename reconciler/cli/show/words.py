@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from reconciler.status import Done, Work
+from reconciler.status import Act, Done, Work
 from schemas.plan import Result
 from schemas.world import Content
 
@@ -60,6 +60,14 @@ def _copies(work: Work | Content) -> str:
     if work.job == HEADROOM:
         return f"{count(work.copies, 'headroom unit')} of {work.group}"
     return f"{work.copies} {work.job}.{work.group}"
+
+
+def why_text(act: Act) -> str:
+    """Give an action's reason, and what each machine is for where the reason does not say it."""
+    work = work_text(act.contents)
+    if not work or act.reason == f"for {work}":
+        return act.reason
+    return f"each for {work}" if act.reason.startswith("for ") else f"{act.reason}; each for {work}"
 
 
 def got_text(done: Done) -> str:

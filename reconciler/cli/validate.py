@@ -1,0 +1,52 @@
+"""``reconcile validate``: tells whether documents are sound."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler import bootstrap
+from reconciler.cli.exits import INVALID, USAGE, ExitError
+from reconciler.cli.gather import documents_of, problems
+from reconciler.cli.options import Given
+from reconciler.cli.show.plain import print_plain, print_text
+
+
+def validate(given: Given) -> None:
+    """Check documents; ends with 65 when one is not sound."""
+    if given.output != "text":
+        _for_programs(given)
+        return
+    found = documents_of(given)
+    for document in found:
+        spec = document.group.spec
+        servers = f"{spec.servers.count} servers" if spec.servers else "servers left alone"
+        pools = ", ".join(pool.name for pool in spec.pools) or "none"
+        print_text(f"{document.file}: {document.group.metadata.name}: valid ({servers}; pools: {pools})")
+    warned = sum(len(document.warnings) for document in found)
+    count = f"{len(found)} document{'s are' if len(found) != 1 else ' is'} valid"
+    print_text(f"{count}, with {warned} warning{'s' * (warned != 1)}" if warned else count)
+
+
+def _for_programs(given: Given) -> None:
+    """Print everything as data: documents, problems, warnings."""
+    try:
+        loaded = bootstrap.documents(given.files)
+    except bootstrap.NoDocumentError as error:
+        raise ExitError(USAGE, f"Error: {error}") from error
+    documents = [
+        {"file": one.file, "name": one.group.metadata.name, "digest": one.digest}
+        for one in loaded.groups
+        if not given.group or one.group.metadata.name in given.group
+    ]
+    print_plain(
+        {
+            "valid": not loaded.problems,
+            "documents": documents,
+            "problems": loaded.problems,
+            "warnings": loaded.warnings,
+        },
+        given.output,
+    )
+    if loaded.problems:
+        click.echo(problems(len(loaded.problems)), err=True)
+        raise ExitError(INVALID)
