@@ -81,7 +81,7 @@ def test_an_unknown_operator_is_false_and_distinct_ones_are_judged_elsewhere() -
 @pytest.mark.parametrize(
     ("text", "on"), [("", True), ("true", True), ("false", False), ("0", False), ("perhaps", True)]
 )
-def test_distinct_hosts_is_on_unless_it_says_a_clear_no(text: str, on: bool) -> None:  # noqa: FBT001
+def test_distinct_hosts_is_on_unless_it_says_a_clear_no(text: str, on: bool) -> None:
     assert wants_distinct_hosts(text) is on
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from support.builders import a_constraint
 
 from reconciler.packing.devices import matches, shortage
 from schemas.world import DeviceAsk, DeviceGroup
+from support.builders import a_constraint
 
 T4 = DeviceGroup(
     vendor="nvidia",
@@ -19,7 +19,7 @@ A10 = DeviceGroup(vendor="nvidia", type="gpu", name="A10G", count=1, attributes=
 
 
 @pytest.mark.parametrize(("name", "fits"), [("gpu", True), ("nvidia/gpu", True), ("nvidia/gpu/T4", True)])
-def test_a_device_is_asked_for_by_type_vendor_or_name(name: str, fits: bool) -> None:  # noqa: FBT001
+def test_a_device_is_asked_for_by_type_vendor_or_name(name: str, fits: bool) -> None:
     assert matches(T4, DeviceAsk(name=name)) is fits
 
 
@@ -49,7 +49,7 @@ def test_another_device_is_not_what_was_asked_for(name: str) -> None:
         ("${device.ids}", "=", "x", False),
     ],
 )
-def test_a_devices_attributes_are_compared_in_their_units(left: str, operand: str, right: str, fits: bool) -> None:  # noqa: FBT001
+def test_a_devices_attributes_are_compared_in_their_units(left: str, operand: str, right: str, fits: bool) -> None:
     assert matches(T4, DeviceAsk(name="gpu", constraints=(a_constraint(left, operand, right),))) is fits
 
 

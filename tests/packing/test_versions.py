@@ -75,5 +75,5 @@ def test_a_version_does_not_satisfy(left: str, right: str) -> None:
         ("1.3.0", "< 1.3.0beta", False),  # malformed: no dash
     ],
 )
-def test_semver_orders_prereleases_and_refuses_the_pessimistic_operator(left: str, right: str, holds: bool) -> None:  # noqa: FBT001
+def test_semver_orders_prereleases_and_refuses_the_pessimistic_operator(left: str, right: str, holds: bool) -> None:
     assert satisfies_semver(left, right) is holds

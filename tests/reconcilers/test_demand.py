@@ -7,21 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.applied import launched, settled
-from support.builders import (
-    NOON,
-    a_blocked,
-    a_claim,
-    a_constraint,
-    a_group,
-    a_job,
-    a_node,
-    a_pool,
-    a_snapshot,
-    a_task_group,
-    an_allocation,
-    an_instance,
-)
 
 from reconciler.reconcilers.demand import plan_demand
 from schemas.document import ClusterGroup
@@ -36,6 +21,21 @@ from schemas.world import (
     Resources,
     Snapshot,
     VolumeAsk,
+)
+from support.applied import launched, settled
+from support.builders import (
+    NOON,
+    a_blocked,
+    a_claim,
+    a_constraint,
+    a_group,
+    a_job,
+    a_node,
+    a_pool,
+    a_snapshot,
+    a_task_group,
+    an_allocation,
+    an_instance,
 )
 
 
@@ -310,7 +310,7 @@ def refusing(*markets: Market) -> tuple[Refused, ...]:
 
 
 @pytest.mark.parametrize(("fallback", "market"), [(True, [Market.ON_DEMAND]), (False, [])])
-def test_on_demand_stands_in_while_all_spot_is_out(fallback: bool, market: list[Market]) -> None:  # noqa: FBT001
+def test_on_demand_stands_in_while_all_spot_is_out(fallback: bool, market: list[Market]) -> None:
     capacity = {"spotPercent": 100, "onDemandBase": 0, "fallbackToOnDemand": fallback}
     world = waiting(a_job(queued=1), spot_prices=SPOT, refused=refusing(Market.SPOT))
     plan = plan_demand(world, a_general(capacity=capacity))

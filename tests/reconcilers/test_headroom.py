@@ -7,6 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+
+from reconciler.reconcilers.headroom import plan_headroom
+from schemas.document import ClusterGroup
+from schemas.faults import Source
+from schemas.plan import Launch, Plan, Reason
+from schemas.world import Market, Override, Refused, Resources, Snapshot
 from support.applied import launched, settled
 from support.builders import (
     NOON,
@@ -21,12 +27,6 @@ from support.builders import (
     an_allocation,
     an_instance,
 )
-
-from reconciler.reconcilers.headroom import plan_headroom
-from schemas.document import ClusterGroup
-from schemas.faults import Source
-from schemas.plan import Launch, Plan, Reason
-from schemas.world import Market, Override, Refused, Resources, Snapshot
 
 UNIT = {"cpuMHz": 1000, "memoryMiB": 512}
 TEN = {"units": 10, **UNIT}

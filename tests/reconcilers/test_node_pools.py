@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from support.builders import a_group, a_pool, a_snapshot
-
 from reconciler.reconcilers.node_pools import plan_node_pools
 from schemas.faults import Source
 from schemas.plan import CreateNodePool, Plan, Reason
+from support.builders import a_group, a_pool, a_snapshot
 
 GROUP = a_group(
     pools=[

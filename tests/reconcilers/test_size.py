@@ -6,14 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.applied import launched, settled
-from support.builders import NOON, a_claim, a_group, a_pool, a_snapshot, an_instance
 
 from reconciler.reconcilers.size import plan_size
 from schemas.document import ClusterGroup
 from schemas.faults import Source
 from schemas.plan import Launch, Plan, Reason
 from schemas.world import Market
+from support.applied import launched, settled
+from support.builders import NOON, a_claim, a_group, a_pool, a_snapshot, an_instance
 
 
 def a_sized(**size: Any) -> ClusterGroup:

@@ -1,12 +1,14 @@
-"""The world after a plan was carried out: machines on their way, or machines that are nodes with their work on them."""
+"""The world after a plan was carried out: machines on their way, or nodes with their work on them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
 
+from reconciler.packing.candidate import of_node
 from reconciler.packing.feasible import blocker
 from reconciler.packing.room import less, room_of, shortage
+from schemas.document import ClusterGroup
 from schemas.plan import CreateNodePool, CreateTemplate, Launch, Plan
 from schemas.world import (
     META_CLAIM,
@@ -22,7 +24,6 @@ from schemas.world import (
     Snapshot,
     TaskGroup,
 )
-from schemas.document import ClusterGroup
 from support.builders import GROUP, NOON
 
 
@@ -59,6 +60,7 @@ def settled(plan: Plan, snapshot: Snapshot, group: ClusterGroup, *, pick: int = 
             node = _node(instance, launch, snapshot, group)
             instances.append(instance)
             nodes.append(node)
+            allocations += _overhead(snapshot, node)
             for content in launch.contents:
                 job, task_group = jobs.get((content.job, content.group), (None, None))
                 if job is None or task_group is None:
@@ -85,7 +87,7 @@ def _placed(snapshot: Snapshot, queued: dict[tuple[str, str], dict[str, int]]) -
     """Place what fits on ready nodes, copy by copy, first node first."""
     allocations = list(snapshot.allocations)
     for job in sorted(snapshot.jobs, key=lambda j: (-j.priority, j.id)):
-        for group in job.groups:
+        for group in job.groups if job.type != "system" else ():
             for node in snapshot.nodes:
                 room = room_of(node, [a for a in allocations if a.node_id == node.id])
                 if not node.ready or blocker(job, group, room.candidate) is not None:
@@ -95,6 +97,16 @@ def _placed(snapshot: Snapshot, queued: dict[tuple[str, str], dict[str, int]]) -
                     room = less(room, job, group)
                     queued[job.namespace, job.id][group.name] -= 1
     return replace(snapshot, allocations=tuple(allocations))
+
+
+def _overhead(snapshot: Snapshot, node: Node) -> list[Allocation]:
+    """System jobs put a copy of each group on a new node."""
+    return [
+        _allocation(job, group, node, 0)
+        for job in snapshot.jobs
+        for group in (job.groups if job.type == "system" else ())
+        if blocker(job, group, of_node(node)) is None
+    ]
 
 
 def _instance(launch: Launch, place: int, pick: int) -> Instance:
@@ -142,7 +154,7 @@ def _node(instance: Instance, launch: Launch, snapshot: Snapshot, group: Cluster
 def _allocation(job: Job, group: TaskGroup, node: Node, number: int) -> Allocation:
     clock = node.total.cpu_mhz // node.total.cores if node.total.cores else 0
     return Allocation(
-        id=f"alloc-{job.id}-{group.name}-{number}",
+        id=f"alloc-{job.id}-{group.name}-{node.id}-{number}",
         namespace=job.namespace,
         job_id=job.id,
         group=group.name,
