@@ -62,10 +62,14 @@ def explain(given: Given, *, kinds: Sequence[str], name: str) -> None:
 def _nothing(seen: Sequence[Seen], kinds: Sequence[str], name: str) -> str:
     """Say what there is instead, and who did not answer."""
     there = {kind: sorted({n for one in seen for n in _names(one.tick.snapshot, kind)}) for kind in kinds}
-    said = unknown(" or ".join(kinds), name, [n for kind in kinds for n in there[kind]])
+    said = unknown(_either(kinds), name, [n for kind in kinds for n in there[kind]])
     silent = [one.tick.snapshot.unanswered.get(Source.NOMAD) for one in seen]
     heard = next((s for s in silent if s), None)
     return said + (f". Nomad did not answer: {heard}" if heard else "")
+
+
+def _either(kinds: Sequence[str]) -> str:
+    return " or ".join(part for part in (", ".join(kinds[:-1]), kinds[-1]) if part)
 
 
 def _names(snapshot: Snapshot, kind: str) -> list[str]:
@@ -106,7 +110,7 @@ def _job(console: Console, job: JobExplained) -> None:
         console.print()
         waits = f", {group.waiting} waiting" if group.waiting else ""
         wanted = f" of {group.count}" if job.type not in {"system", "sysbatch"} else ""
-        placed = f"{group.placed}{wanted} have room"
+        placed = f"{group.placed}{wanted} {'has' if (group.count if wanted else group.placed) == 1 else 'have'} room"
         console.print(Text.assemble("  group ", (group.group, "title"), f": {placed}{waits}"))
         _group(console, group)
 

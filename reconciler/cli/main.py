@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -12,6 +13,7 @@ import click
 from reconciler.cli import options
 from reconciler.cli.commands import COMMANDS
 from reconciler.cli.exits import INTERRUPTED, UNREACHABLE, USAGE, ExitError
+from reconciler.cli.streams import tell
 from reconciler.errors import ReconcilerError
 
 
@@ -90,17 +92,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
             args=list(arguments) if arguments is not None else None, prog_name="reconcile", standalone_mode=False
         )
     except click.ClickException as error:
-        error.show()
+        with contextlib.suppress(BrokenPipeError):
+            error.show()
         sys.exit(USAGE)
     except ExitError as end:
         if end.message:
-            click.echo(end.message, err=True)
+            tell(end.message)
         sys.exit(end.code)
     except ReconcilerError as error:
-        click.echo(f"Error: {error}", err=True)
+        tell(f"Error: {error}")
         sys.exit(UNREACHABLE)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        tell("interrupted")
         sys.exit(INTERRUPTED)
     sys.exit(ended if isinstance(ended, int) else 0)
 

@@ -8,6 +8,7 @@ from reconciler import bootstrap
 from reconciler.cli.gather import documents_of, unknown
 from reconciler.cli.options import Given
 from reconciler.cli.show.plain import print_plain, print_text
+from reconciler.cli.streams import tell
 from reconciler.machine import pool_template, server_template
 from schemas.document import ClusterGroup, effective_machine
 from schemas.world import TAG_REVISION, Template
@@ -30,8 +31,8 @@ def render(given: Given, *, machine: str, arch: str | None) -> None:
     template = _template(group, machine, chosen)
     if given.output == "text":
         if given.verbose:
-            said = f"{template.name or 'no name yet'}, image {template.image_id}, {chosen}"
-            click.echo(f"launch template: {said}, revision {template.tags[TAG_REVISION]}", err=True)
+            said = f"{template.name or 'named at launch'}, image {template.image_id}, {chosen}"
+            tell(f"launch template: {said}, revision {template.tags[TAG_REVISION]}")
         print_text(template.user_data.rstrip("\n"))
         return
     data = {

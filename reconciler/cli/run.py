@@ -21,7 +21,7 @@ from reconciler.loop import GroupLoop, Ports, Run, Tick, exit_code, run_for_ever
 def run(given: Given, *, once: bool, wait: str | None, digest: str | None) -> None:
     """Do what the command line says; ends with an ExitError unless all is well."""
     waiting = duration(wait, option="--wait") if wait is not None else None
-    documents = documents_of(given)
+    documents = documents_of(given, warn=True)
     if digest is not None and len(documents) > 1:
         names = ", ".join(d.group.metadata.name for d in documents)
         raise click.UsageError(f"--digest names the plan of one group: choose it with --group ({names})")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import click
-
 from reconciler import bootstrap
 from reconciler.cli.exits import INVALID, USAGE, ExitError
 from reconciler.cli.gather import documents_of, problems
 from reconciler.cli.options import Given
 from reconciler.cli.show.plain import print_plain, print_text
+from reconciler.cli.streams import tell
 
 
 def validate(given: Given) -> None:
@@ -16,7 +15,7 @@ def validate(given: Given) -> None:
     if given.output != "text":
         _for_programs(given)
         return
-    found = documents_of(given)
+    found = documents_of(given, warn=True)
     for document in found:
         spec = document.group.spec
         servers = f"{spec.servers.count} servers" if spec.servers else "servers left alone"
@@ -48,5 +47,5 @@ def _for_programs(given: Given) -> None:
         given.output,
     )
     if loaded.problems:
-        click.echo(problems(len(loaded.problems)), err=True)
+        tell(problems(len(loaded.problems)))
         raise ExitError(INVALID)

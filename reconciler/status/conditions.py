@@ -24,6 +24,7 @@ from schemas.world import Job, Market, Snapshot
 CAPS = frozenset({Reason.AT_MAXIMUM, Reason.NODE_LIMIT, Reason.COST_LIMIT})
 HELPLESS = frozenset({Reason.UNSATISFIABLE, Reason.GIVEN_UP})
 NAMED_MOST = 5
+SPOKEN = {Source.NOMAD: "Nomad", Source.EC2: "EC2", Source.STORE: "the store", Source.PRICES: "spot prices"}
 
 
 class Standing(StrEnum):
@@ -63,7 +64,7 @@ class Look:
 
     def silent(self, *sources: Source) -> str | None:
         """Say which of these sources did not answer, and what was heard instead."""
-        heard = [f"{s.name}: {self.snapshot.unanswered[s]}" for s in sources if s in self.snapshot.unanswered]
+        heard = [f"{SPOKEN[s]}: {self.snapshot.unanswered[s]}" for s in sources if s in self.snapshot.unanswered]
         return "; ".join(heard) or None
 
     @property

@@ -6,11 +6,12 @@ wrapped: a row is a line, as grep and diff want it; on a terminal nothing is cut
 
 from __future__ import annotations
 
-import os
 from typing import TextIO
 
 from rich.console import Console
 from rich.theme import Theme
+
+from reconciler.cli.streams import silence
 
 UNWRAPPED = 100_000  # columns: a pipe has no edge
 
@@ -34,9 +35,7 @@ class PatientConsole(Console):
     def on_broken_pipe(self) -> None:
         """Write to nowhere from now on."""
         self.quiet = True
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self.file.fileno())
-        os.close(nowhere)
+        silence(self.file)
 
 
 def console_for(file: TextIO) -> Console:

@@ -85,7 +85,6 @@ def _text(console: Console, run: Run, history: History, status: GroupStatus) -> 
     _failed(console, history)
     parts.holds(console, status.holds)
     parts.conditions(console, status.conditions, notable=True)
-    parts.warnings(console, status)
     parts.cost(console, status)
     _bound(console, history)
 
