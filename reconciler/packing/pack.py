@@ -9,7 +9,7 @@ from reconciler.packing import distinct
 from reconciler.packing.candidate import Candidate
 from reconciler.packing.distinct import Part, Spread
 from reconciler.packing.feasible import Blocker, blocker, targets
-from reconciler.packing.firstfit import first_fit
+from reconciler.packing.solver import solve as cheapest
 from reconciler.packing.offers import Offer, Shelf
 from reconciler.packing.room import Room, less, shortage
 from reconciler.packing.solver.problem import Bin, Offering, Packing, Problem, Shape
@@ -110,7 +110,7 @@ def pack(
     shelves: Sequence[Shelf],
     *,
     also: Sequence[tuple[Want, Candidate, int]] = (),
-    solve: Callable[[Problem], Packing] = first_fit,
+    solve: Callable[[Problem], Packing] = cheapest,
 ) -> Packed:
     """Place wants on room that is there, and buy the cheapest machines for the rest.
 
@@ -228,7 +228,7 @@ class _Model:
             load = tuple(sorted(((self.parts[i].want, n) for i, n in purchase.copies), key=lambda item: item[0].order))
             pins = tuple(pin for i, _ in purchase.copies for pin in self.parts[i].pins)
             pool = self.kinds[purchase.offering][0].pool
-            offers = self._holding(pool, load, pins)
+            offers = self._holding(pool, load, pins) or self.kinds[purchase.offering]
             machines.append(Machine(pool=pool, count=purchase.count, load=load, offers=offers))
         missing += [Missing(want=self.parts[lack.shape].want, copies=lack.count) for lack in packing.unplaced]
         return Packed(

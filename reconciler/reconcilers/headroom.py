@@ -54,28 +54,22 @@ def units(pool: Pool, snapshot: Snapshot) -> tuple[Want, ...]:
 
 
 def _of_pool(ground: Survey, left: Packed, pool: Pool) -> Plan:
-    wanted = units(pool, ground.snapshot)
-    spare = pack(ground.snapshot, wanted, left.rooms, ())
-    if not spare.missing:
+    rooms, missing = left.rooms, list[Missing]()
+    for want in units(pool, ground.snapshot):  # one after the other: large units get their room first
+        spare = pack(ground.snapshot, (want,), rooms, ())
+        rooms = spare.rooms
+        missing += spare.missing
+    if not missing:
         return Plan()
-    short = ", ".join(
-        f"{m.copies} of {m.want.copies} units of {m.want.group.name}" for m in _whole(wanted, spare.missing)
-    )
     if not ground.grows(pool):
-        return Plan(holds=tuple(_unmet(ground, pool, spare.missing)))
-    packed = pack(ground.snapshot, wanted, left.rooms, [ground.shelves[pool.name]])
+        return Plan(holds=tuple(_unmet(ground, pool, missing)))
+    wanted = [replace(m.want, copies=m.copies) for m in missing]
+    packed = pack(ground.snapshot, wanted, (), [ground.shelves[pool.name]])
+    short = ", ".join(f"{m.copies} of {m.want.group.count} units of {m.want.group.name}" for m in missing)
     plan = Buyer(survey=ground, cause=Reason.HEADROOM).buy(
         packed.machines, {pool.name: f"headroom is short of {short}"}
     )
     return Plan(actions=plan.actions, holds=(*_unmet(ground, pool, packed.missing), *plan.holds), bound=packed.bound)
-
-
-def _whole(wanted: Sequence[Want], missing: Sequence[Missing]) -> Iterator[Missing]:
-    """Give what is missing beside how many were wanted."""
-    for want in wanted:
-        copies = sum(m.copies for m in missing if m.want.group.name == want.group.name)
-        if copies:
-            yield Missing(want=replace(want), copies=copies)
 
 
 def _unmet(ground: Survey, pool: Pool, missing: Sequence[Missing]) -> Iterator[Hold]:

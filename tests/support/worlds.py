@@ -33,22 +33,28 @@ SPOT = {
     for t in ("m6i.large", "m6i.xlarge", "c6i.xlarge", "m6g.large")
     for z, share in (("a", 0.3), ("b", 0.4), ("c", 1.2))
 }
-CONSTRAINTS: list[tuple[Constraint, ...]] = [
+OF_JOBS: list[tuple[Constraint, ...]] = [
     (),
     (),
     (a_constraint("${attr.cpu.arch}", "=", "amd64"),),
     (a_constraint("${attr.cpu.arch}", "=", "arm64"),),
     (a_constraint("${meta.rack}", "=", "r9"),),
     (a_constraint("", "distinct_hosts", ""),),
-    (a_constraint("", "distinct_hosts", "", "group"),),
     (a_constraint(ZONE, "distinct_property", "2"),),
     (a_constraint(ZONE, "=", "us-east-1b"),),
     (a_constraint("${attr.platform.aws.instance-life-cycle}", "=", "on-demand"),),
 ]
+OF_GROUPS: list[tuple[Constraint, ...]] = [
+    (),
+    (),
+    (),
+    (a_constraint("", "distinct_hosts", "", "group"),),
+    (a_constraint(ZONE, "distinct_property", "", "group"),),
+]
 
 
 @st.composite
-def task_groups(draw: st.DrawFn, name: str) -> Any:
+def task_groups(draw: st.DrawFn, name: str, of_job: tuple[Constraint, ...]) -> Any:
     return a_task_group(
         name,
         ask=Resources(
@@ -57,7 +63,7 @@ def task_groups(draw: st.DrawFn, name: str) -> Any:
             disk_mib=draw(st.sampled_from([0, 300, 9000])),
             cores=draw(st.sampled_from([0, 0, 0, 1, 2])),
         ),
-        constraints=draw(st.sampled_from(CONSTRAINTS)),
+        constraints=of_job + draw(st.sampled_from(OF_GROUPS)),
         static_ports=draw(st.sampled_from([frozenset[int](), frozenset[int](), frozenset({80}), frozenset({80, 81})])),
         dynamic_ports=draw(st.integers(0, 3)),
         devices=draw(st.sampled_from([(), (), (), (DeviceAsk(name="nvidia/gpu"),)])),
@@ -66,7 +72,8 @@ def task_groups(draw: st.DrawFn, name: str) -> Any:
 
 @st.composite
 def jobs(draw: st.DrawFn, number: int) -> Job:
-    groups = tuple(draw(task_groups(f"g{n}")) for n in range(draw(st.integers(1, 2))))
+    of_job = draw(st.sampled_from(OF_JOBS))  # counts for each of its groups
+    groups = tuple(draw(task_groups(f"g{n}", of_job)) for n in range(draw(st.integers(1, 2))))
     return a_job(
         f"job-{number}",
         groups=groups,
