@@ -70,7 +70,7 @@ class Kernel:
             event = heapq.heappop(line.events)
             line.now = max(line.now, event.at)
             self._handlers[event.kind](*event.args)
-        line.now = max(line.now, at)
+        line.now = max(line.now, float(at))
 
     def next_at(self) -> float | None:
         """When the next event is due; None when nothing is to come."""

@@ -1,0 +1,1 @@
+"""The simulated Nomad: control plane and client agents as pure rules over virtual time."""
