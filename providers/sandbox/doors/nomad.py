@@ -43,7 +43,7 @@ class SandboxNomad:
 
     async def nodes(self) -> tuple[Node, ...]:
         """List all clients in full."""
-        return await self._ask("GET /v1/nodes", lambda w: tuple(map(translate.node, w.nomad.nodes_in_full())))
+        return await self._ask("GET /v1/nodes", _nodes)
 
     async def jobs(self) -> tuple[Job, ...]:
         """List all jobs with their summaries."""
@@ -59,7 +59,7 @@ class SandboxNomad:
 
     async def node_pools(self) -> frozenset[str]:
         """Give the names of the node pools."""
-        return await self._ask("GET /v1/node/pools", lambda w: frozenset(p["Name"] for p in w.nomad.node_pools()))
+        return await self._ask("GET /v1/node/pools", _pools)
 
     async def broker_paused(self) -> bool:
         """Tell whether the scheduler configuration pauses the broker."""
@@ -69,8 +69,8 @@ class SandboxNomad:
         """Make a node pool; one that is there stays as it is."""
 
         def create(world: World) -> None:
-            if all(p["Name"] != name for p in world.nomad.node_pools()):
-                world.nomad.put_node_pool({"Name": name})
+            if name not in _pools(world):
+                world.nomad.api.put_node_pool({"Name": name})
 
         await self._ask(f"PUT /v1/node/pools {name}", create)
 
@@ -138,26 +138,34 @@ def _is_address(host: str) -> bool:
     return host.replace(".", "").isdigit()
 
 
+def _nodes(world: World) -> tuple[Node, ...]:
+    return tuple(translate.node(world.nomad.api.node(stub["ID"])) for stub in world.nomad.api.nodes())
+
+
+def _pools(world: World) -> frozenset[str]:
+    return frozenset(pool["Name"] for pool in world.nomad.api.node_pools())
+
+
 def _jobs(world: World) -> tuple[Job, ...]:
     found = []
-    for stub in world.nomad.jobs(namespace="*"):
-        full = world.nomad.job(stub["ID"], namespace=stub["Namespace"])
+    for stub in world.nomad.api.jobs(namespace="*"):
+        full = world.nomad.api.job(stub["ID"], namespace=stub["Namespace"])
         found.append(translate_job.job(full, (stub.get("JobSummary") or {}).get("Summary")))
     return tuple(found)
 
 
 def _evaluations(world: World) -> tuple[Evaluation, ...]:
-    found = map(translate.evaluation, world.nomad.evaluations(namespace="*"))
-    return tuple(e for e in found if e.status in {"blocked", "pending"})
+    open_ones = (e for s in ("blocked", "pending") for e in world.nomad.api.evaluations(namespace="*", status=s))
+    return tuple(map(translate.evaluation, open_ones))
 
 
 def _allocations(world: World) -> tuple[Allocation, ...]:
-    found = map(translate.allocation, world.nomad.allocations(namespace="*", resources=True))
+    found = map(translate.allocation, world.nomad.api.allocations(namespace="*", resources=True))
     return tuple(a for a in found if a.takes_room)
 
 
 def _broker_paused(world: World) -> bool:
-    return bool(world.nomad.scheduler_configuration()["SchedulerConfig"]["PauseEvalBroker"])
+    return bool(world.nomad.api.scheduler_configuration()["SchedulerConfig"]["PauseEvalBroker"])
 
 
 def _fault_of(no: ApiError, what: str) -> UnansweredError | OutcomeUnknownError | RefusedError:

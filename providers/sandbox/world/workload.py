@@ -9,6 +9,8 @@ from providers.sandbox.world.nomad.errors import ApiError
 from providers.sandbox.world.scenario import Step
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from providers.sandbox.world.kernel import Kernel
 
 _AGAIN = 5.0
@@ -18,13 +20,13 @@ _GIVE_UP = 3600.0
 class JobApi(Protocol):
     """What submitting work needs of Nomad's API."""
 
-    def register_job(self, job: dict[str, Any]) -> object:
+    def register_job(self, body: Mapping[str, Any]) -> object:
         """``POST /v1/jobs``."""
 
-    def stop_job(self, job_id: str, *, namespace: str = "default", purge: bool = False) -> object:
+    def deregister_job(self, job_id: str, *, purge: bool = False) -> object:
         """``DELETE /v1/job/:id``."""
 
-    def scale_job(self, job_id: str, group: str, count: int, *, namespace: str = "default") -> object:
+    def scale_job(self, job_id: str, body: Mapping[str, Any]) -> object:
         """``POST /v1/job/:id/scale``."""
 
 
@@ -66,10 +68,10 @@ class Workload:
     def _do(self, step: Step) -> None:
         match step.do:
             case "register-job":
-                self._nomad.register_job(step.job)
+                self._nomad.register_job({"Job": step.job})
             case "stop-job":
-                self._nomad.stop_job(str(step.job), purge=step.purge)
+                self._nomad.deregister_job(str(step.job), purge=step.purge)
             case "scale":
-                self._nomad.scale_job(str(step.job), step.group, step.count)
+                self._nomad.scale_job(str(step.job), {"Count": step.count, "Target": {"Group": step.group}})
             case _:
                 raise ApiError(400, f"a workload has no step {step.do!r}")

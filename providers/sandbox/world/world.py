@@ -52,7 +52,7 @@ class World:
         self.state = state
         self.kernel = Kernel(state.timeline)
         self.nomad = Cluster(state.nomad, self.kernel)
-        self.workload = Workload(state.workload, self.kernel, self.nomad)
+        self.workload = Workload(state.workload, self.kernel, self.nomad.api)
         self.machines = MachineRoom(state.machines, self.nomad)
         self.cloud = Cloud(state.ec2, self.kernel, catalogue, self.machines)
         self.servers = Servers(state.servers, self.kernel, discover=self.machines.discover, led=self._led)
@@ -92,6 +92,6 @@ class World:
         self.kernel.run_until(to_seconds)
 
     def _led(self, available: bool) -> None:  # noqa: FBT001 - a callback's one argument
-        self.nomad.set_leader(available)
+        self.nomad.set_leader(available=available)
         if available:
             self.workload.begin()
