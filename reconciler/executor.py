@@ -53,7 +53,7 @@ class Executor:
         try:
             if isinstance(action, Launch):
                 return await self._begin(action, snapshot)
-            await self._perform(action)
+            instances = await self._perform(action)
         except GuardError as refusal:
             return self._outcome(action, Result.REFUSED, refusal.why)
         except OutcomeUnknownError as fault:  # every action but a launch may simply be asked again
@@ -62,15 +62,15 @@ class Executor:
             return self._outcome(action, Result.REFUSED, str(fault))
         except UnansweredError as fault:
             return self._outcome(action, Result.FAILED, str(fault))
-        return self._outcome(action, Result.DONE)
+        return self._outcome(action, Result.DONE, instances=instances)
 
     async def _perform(
         self, action: FormServer | IntroduceServers | MarkFormed | CreateNodePool | CreateTemplate
-    ) -> None:
-        """Effects that need no intent, because asking for them twice is asking once."""
+    ) -> tuple[Instance, ...]:
+        """Carry out what needs no intent, as asking for it twice is asking once; give the machines that came of it."""
         match action:
             case FormServer():
-                await self._form(action)
+                return (await self._form(action),)
             case IntroduceServers():
                 await self.nomad.join(action.asked, action.addresses)
             case MarkFormed():
@@ -81,6 +81,7 @@ class Executor:
                 await self._create_template(action.template)
             case _:
                 assert_never(action)
+        return ()
 
     # --- launches ----------------------------------------------------------------------------------------------------
 
@@ -155,7 +156,7 @@ class Executor:
 
     # --- forming -----------------------------------------------------------------------------------------------------
 
-    async def _form(self, action: FormServer) -> None:
+    async def _form(self, action: FormServer) -> Instance:
         """Ask for a slot's machine: each attempt is a template first; a higher one only after EC2's no."""
         guard_forming(action, await self.ec2.template_names(action.group), await self.ec2.instances(action.group))
         life, attempt = action.life, action.attempt
@@ -164,7 +165,7 @@ class Executor:
             template = await self._create_template(action.asked(life, attempt))
             token = client_token(action.group, template.tags[TAG_CLAIM], attempt)
             try:
-                await self.ec2.run_instance(template, token=token, tags=template.tags)
+                return await self.ec2.run_instance(template, token=token, tags=template.tags)
             except RefusedError as no:
                 refused.append(no)
                 if no.why is Refusal.SPENT:  # its machine came and is gone: the slot's next life
@@ -173,8 +174,6 @@ class Executor:
                     attempt += 1
                 else:
                     raise
-            else:
-                return
         raise refused[-1]
 
     async def _create_template(self, template: Template) -> Template:
