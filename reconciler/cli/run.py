@@ -52,13 +52,18 @@ def run(given: Given, *, once: bool, wait: str | None, digest: str | None) -> No
                     for loop in loops:
                         tasks.start_soon(one, loop)
             except* ReconcilerError as several:
-                raise several.exceptions[0] from None  # the others say the same of their groups
+                raise _first(several) from None  # the others say the same of their groups
             return sorted(runs, key=lambda r: r.last.group.metadata.name)
 
         runs = world.run(all_groups)
     show_runs(runs, histories.by_name, {d.group.metadata.name: d.warnings for d in documents}, given.output)
     if code := exit_code(runs):
         raise ExitError(code)
+
+
+def _first(several: BaseExceptionGroup[ReconcilerError]) -> ReconcilerError:
+    found = several.exceptions[0]
+    return _first(found) if isinstance(found, BaseExceptionGroup) else found
 
 
 async def _for_ever(documents: Sequence[Document], ports: Ports, progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""Talk to standard error that outlives its reader: a closed pipe never changes how a command ends."""
+"""Output that outlives its reader: a closed pipe never changes how a command ends."""
 
 from __future__ import annotations
 
@@ -15,6 +15,14 @@ def tell(text: str) -> None:
         click.echo(text, err=True)
     except BrokenPipeError:
         silence(sys.stderr)
+
+
+def give(text: str) -> None:
+    """Write a line to standard output."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        silence(sys.stdout)
 
 
 def silence(stream: IO[Any]) -> None:

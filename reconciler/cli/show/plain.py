@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
-from reconciler.cli.show.console import console_for
+from reconciler.cli.streams import give
 
 
 def plain(value: Any) -> Any:
@@ -42,8 +41,8 @@ def print_plain(value: Any, output: str) -> None:
 
 
 def print_text(text: str) -> None:
-    """Print text as it is, whatever the terminal's width."""
-    console_for(sys.stdout).out(text, highlight=False)
+    """Print text as it is, tabs and all, whatever the terminal's width."""
+    give(text)
 
 
 def _yaml(data: Any) -> str:
