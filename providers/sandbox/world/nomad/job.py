@@ -45,6 +45,7 @@ class JobVersion:
     """One version of a job's specification, canonical; kept while the job or an allocation needs it."""
 
     spec: dict[str, Any]
+    stable: bool = False  # a deployment of it succeeded
 
 
 @dataclass(slots=True)

@@ -120,6 +120,11 @@ class Jobs:
         before = self._store.state.versions[old.key].spec
         return any(before[k] != new[k] for k in new if k not in _BOOKKEEPING)
 
+    def same_specification(self, one: str, other: str) -> bool:
+        """Whether two versions (by key) differ in bookkeeping only."""
+        a, b = self._store.state.versions[one].spec, self._store.state.versions[other].spec
+        return all(a[k] == b[k] for k in a if k not in _BOOKKEEPING)
+
     def put(self, job: dict[str, Any]) -> Job:
         """Write a job's new version."""
         state = self._store.state

@@ -64,6 +64,16 @@ class Blocked:
 
 
 @dataclass(slots=True)
+class Watch:
+    """What the watcher of a deployment remembers."""
+
+    looking: bool = False  # a "nomad.deployment_look" event is to come
+    outstanding: bool = False  # a "nomad.deployment_update" event is to come
+    replace: list[str] = field(default_factory=list)  # unhealthy allocations that it will let be replaced
+    deadline: float | None = None  # when the next "nomad.deployment_deadline" event is due
+
+
+@dataclass(slots=True)
 class DrainWork:
     """One thing for the drainer to do: ``drain`` allocations or ``deadline`` of nodes."""
 
@@ -106,7 +116,7 @@ class ClusterState:
     agents: dict[str, Agent] = field(default_factory=dict)
     heartbeats: dict[str, float] = field(default_factory=dict)  # silent node → when the servers give it up
     known: dict[str, str] = field(default_factory=dict)  # node → the agent behind it
-    watched: dict[str, float] = field(default_factory=dict)  # deployment → when its watcher looks next
+    watched: dict[str, Watch] = field(default_factory=dict)  # by deployment
     broker: Broker = field(default_factory=Broker)
     blocked: Blocked = field(default_factory=Blocked)
     drainer: DrainTracker = field(default_factory=DrainTracker)

@@ -314,18 +314,31 @@ class Store:
             return
         old.status, old.description = status, description
         old.modify_index, old.modify_time = index, self.kernel.now
+        if status in (dep.RUNNING, dep.PAUSED):
+            for group in old.groups.values():
+                if group.progress_deadline:
+                    group.require_progress_by = self.kernel.now + group.progress_deadline
         self.state.tables["deployment"] = index
         job = self.state.jobs.get(f"{old.namespace}/{old.job_id}")
         if job is None:
             return
-        if status == dep.SUCCESSFUL and job.version == old.job_version:
-            job.stable = True
+        if status == dep.SUCCESSFUL:
+            self._mark_stable(index, job, old)
         self.set_job_status(index, job)
 
     def delete_deployment(self, deployment_id: str) -> None:
         """Forget a deployment (garbage collection)."""
         gone = self.state.deployments.pop(deployment_id)
         self._unindex(self.deployments_by_job, f"{gone.namespace}/{gone.job_id}", deployment_id)
+
+    def _mark_stable(self, index: int, job: Job, deployment: Deployment) -> None:
+        key = f"{job.name}@{deployment.job_create_index}.{deployment.job_version}"
+        version = self.state.versions.get(key)
+        if version is not None and not version.stable:
+            version.stable = True
+            if key == job.key:
+                job.stable, job.modify_index = True, index
+                self.state.tables["jobs"] = index
 
     # -- jobs
 
