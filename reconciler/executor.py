@@ -151,8 +151,9 @@ class Executor:
         ledger = self.journal.ledger
         if ledger is None:
             raise UnansweredError(Source.STORE, "write journal", "its record is gone since it was read")
-        marked = refusals(ledger.refused, action, outcome.errors, self.clock.now())
-        await self.journal.write(finished(ledger, action, tuple(i.id for i in instances), marked))
+        now = self.clock.now()
+        marked = refusals(ledger.refused, action, outcome.errors, now)
+        await self.journal.write(finished(ledger, action, tuple(i.id for i in instances), marked, now))
 
     # --- forming -----------------------------------------------------------------------------------------------------
 

@@ -39,11 +39,11 @@ class Ledger:
     claims: tuple[Claim, ...] = ()  # asked for and not yet all seen as nodes
     ordinals: Mapping[str, int] = field(default_factory=dict)  # pool → highest ordinal ever used
     refused: tuple[Refused, ...] = ()
-    launches: tuple[tuple[datetime, int], ...] = ()  # when, how many machines: the last minute's
+    launches: tuple[tuple[datetime, int], ...] = ()  # when EC2 answered, with how many machines: the last minute's
 
     def launched_since(self, since: datetime) -> int:
-        """How many machines were asked for after ``since``."""
-        return sum(count for at, count in self.launches if at > since)
+        """How many machines came after ``since``, or may come at any moment because their request is open."""
+        return sum(count for at, count in self.launches if at > since) + sum(i.action.count for i in self.intents)
 
     def intent(self, key: str) -> Intent | None:
         """The open intent of this key, if there is one."""
@@ -58,11 +58,12 @@ def begun(ledger: Ledger, action: Launch, at: datetime) -> Ledger:
         intents=(*ledger.intents, Intent(action=action, begun_at=at)),
         claims=(*ledger.claims, action.claimed(at)),
         ordinals={**ledger.ordinals, action.pool: max(ordinal, ledger.ordinals.get(action.pool, 0))},
-        launches=(*(pair for pair in ledger.launches if pair[0] > at - timedelta(minutes=1)), (at, action.count)),
     )
 
 
-def finished(ledger: Ledger, action: Launch, instance_ids: tuple[str, ...], refused: tuple[Refused, ...]) -> Ledger:
+def finished(
+    ledger: Ledger, action: Launch, instance_ids: tuple[str, ...], refused: tuple[Refused, ...], at: datetime
+) -> Ledger:
     """Give the ledger with the intent closed: the claim keeps the machines that it gave, or goes if it gave none.
 
     ``refused`` are all the marks that now hold.
@@ -78,6 +79,7 @@ def finished(ledger: Ledger, action: Launch, instance_ids: tuple[str, ...], refu
         intents=tuple(i for i in ledger.intents if i.action.key != action.key),
         claims=tuple(c for c in claims if c.count),
         refused=refused,
+        launches=(*(pair for pair in ledger.launches if pair[0] > at - timedelta(minutes=1)), (at, len(instance_ids))),
     )
 
 

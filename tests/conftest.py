@@ -1,15 +1,24 @@
-"""What all tests share: golden files, written anew with --update-golden."""
+"""What all tests share: golden files, written anew with --update-golden, and the bounds of hypothesis."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The suite draws the same examples everywhere; HYPOTHESIS_PROFILE=search draws new ones, and more of them.
+settings.register_profile("suite", deadline=None, derandomize=True, database=None, print_blob=True)
+settings.register_profile("search", deadline=None, max_examples=2000, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew instead of comparing")
+    parser.addoption("--seed", type=int, help="simulations: play this one seed")
+    parser.addoption("--seeds", type=int, default=8, help="simulations: play this many seeds [8]")
 
 
 @pytest.fixture

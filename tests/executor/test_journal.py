@@ -51,25 +51,30 @@ def test_a_begun_launch_is_a_claim_of_unknown_outcome_and_its_ordinal_is_used_fo
 
     assert [(c.name, c.count, c.answered) for c in ledger.claims] == [("general-7", 3, False)]
     assert ledger.ordinals == {"general": 7}
-    assert finished(ledger, LAUNCH, (), ()).ordinals == {"general": 7}, "also when it gave nothing"
+    assert finished(ledger, LAUNCH, (), (), NOON).ordinals == {"general": 7}, "also when it gave nothing"
 
 
 def test_a_launch_that_gave_some_machines_is_a_claim_of_just_those() -> None:
-    ledger = finished(begun(EMPTY, LAUNCH, NOON), LAUNCH, ("i-1", "i-2"), ())
+    ledger = finished(begun(EMPTY, LAUNCH, NOON), LAUNCH, ("i-1", "i-2"), (), NOON)
 
     assert ledger.intents == ()
     assert [(c.count, c.instance_ids, c.answered) for c in ledger.claims] == [(2, ("i-1", "i-2"), True)]
 
 
 def test_a_launch_that_gave_nothing_leaves_no_claim() -> None:
-    assert finished(begun(EMPTY, LAUNCH, NOON), LAUNCH, (), ()).claims == ()
+    assert finished(begun(EMPTY, LAUNCH, NOON), LAUNCH, (), (), NOON).claims == ()
 
 
-def test_launches_of_the_last_minute_count_and_older_ones_do_not() -> None:
-    ledger = begun(EMPTY, LAUNCH, NOON)
+def test_machines_that_came_in_the_last_minute_count_towards_the_launch_rate() -> None:
+    ledger = finished(begun(EMPTY, LAUNCH, NOON), LAUNCH, ("i-1", "i-2"), (), NOON + timedelta(seconds=5))
 
-    assert ledger.launched_since(NOON - timedelta(seconds=1)) == 3
-    assert ledger.launched_since(NOON) == 0
+    assert ledger.launched_since(NOON) == 2
+    assert ledger.launched_since(NOON + timedelta(seconds=5)) == 0
+
+
+def test_an_open_request_counts_towards_the_launch_rate_however_old_it_is() -> None:
+    """It may be granted at any moment, together with whatever is asked for now."""
+    assert begun(EMPTY, LAUNCH, NOON).launched_since(NOON + timedelta(hours=1)) == 3
 
 
 def test_two_writers_of_one_journal_are_never_both_right() -> None:

@@ -7,7 +7,7 @@ or in the world.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from providers.stores.sqlite import SqliteStore
 from reconciler.loop import GroupLoop, Ports, Tick
 from schemas.document import ClusterGroup
 from schemas.faults import Source
+from schemas.world import FleetAnswer, FleetRequest
 
 STEP = 5.0  # virtual seconds between two ticks
 
@@ -46,6 +47,20 @@ def a_scenario(*jobs: Mapping[str, Any], **account: Any) -> Scenario:
     return Scenario(name="test", account=demo.account, steps=[Step(do="register-job", job=dict(j)) for j in jobs])
 
 
+class OverheardEc2(SandboxEc2):
+    """The account's door, with every fleet request written down as it arrives."""
+
+    def __init__(self, world: World, clock: LoopClock, requests: dict[str, FleetRequest]) -> None:
+        super().__init__(world, clock)
+        self._requests = requests
+
+    async def create_fleet(self, request: FleetRequest) -> FleetAnswer:
+        """Launch, and see that what is repeated under one token is repeated byte for byte."""
+        first = self._requests.setdefault(request.token, request)
+        assert first == request, f"one token, two requests:\n{first}\n{request}"
+        return await super().create_fleet(request)
+
+
 @dataclass(slots=True, kw_only=True)
 class Stage:
     """One world, one store, and what goes wrong between them and the program."""
@@ -54,6 +69,7 @@ class Stage:
     store: SqliteStore = field(default_factory=SqliteStore)
     faults: Faults = field(default_factory=Faults)
     ticks: list[Tick] = field(default_factory=list)
+    requests: dict[str, FleetRequest] = field(default_factory=dict)  # by token
     crashes: int = 0
 
     @classmethod
@@ -67,7 +83,7 @@ class Stage:
         kernel = self.world.kernel
         return Ports(
             clock=clock,
-            ec2=faulty(SandboxEc2(self.world, clock), self.faults, source=Source.EC2, clock=clock),
+            ec2=faulty(OverheardEc2(self.world, clock, self.requests), self.faults, source=Source.EC2, clock=clock),
             nomad=faulty(SandboxNomadDoor(self.world, clock), self.faults, source=Source.NOMAD, clock=clock),
             store=faulty(self.store, self.faults, source=Source.STORE, clock=clock),
             catalogue=load_catalogue(),
@@ -75,7 +91,14 @@ class Stage:
             chance=lambda: kernel.chance().random(),
         )
 
-    def play(self, group: ClusterGroup, *, seconds: float, stop_when_converged: bool = True) -> bool:
+    def play(
+        self,
+        group: ClusterGroup,
+        *,
+        seconds: float,
+        stop_when_converged: bool = True,
+        after_tick: Callable[[], None] = lambda: None,
+    ) -> bool:
         """Run ticks for so many virtual seconds; tells whether the last one found all converged."""
 
         async def work() -> bool:
@@ -83,6 +106,7 @@ class Stage:
             end = clock.seconds() + seconds
             while clock.seconds() < end:
                 tick = await self._tick(group, clock)
+                after_tick()
                 if stop_when_converged and tick is not None and tick.converged:
                     return True
                 await clock.sleep(STEP)
@@ -114,6 +138,10 @@ class Stage:
         """How many live machines of each (role, pool, type)."""
         tag = "nomad-reconciler:"
         return Counter((i.tags[f"{tag}role"], i.tags.get(f"{tag}pool", ""), i.type) for i in self.live())
+
+    def asked(self) -> Mapping[str, int]:
+        """How many machines each claim's fleet request asked for."""
+        return {r.tags["nomad-reconciler:claim"]: r.count for r in self.requests.values()}
 
     def claims(self) -> Mapping[str, int]:
         """How many machines were ever launched under each claim."""
