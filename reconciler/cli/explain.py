@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from reconciler.cli.exits import FAILED, ExitError
@@ -16,7 +15,7 @@ from reconciler.cli.options import Given
 from reconciler.cli.show import parts
 from reconciler.cli.show.console import console_for
 from reconciler.cli.show.plain import plain, print_plain
-from reconciler.cli.show.words import count, money, percent, work_text
+from reconciler.cli.show.words import money, percent, work_text
 from reconciler.status.explain import (
     Explained,
     GroupStands,
@@ -85,6 +84,9 @@ def _names(snapshot: Snapshot, kind: str) -> list[str]:
 # --- people ----------------------------------------------------------------------------------------------------------
 
 
+Pairs = list[tuple[str, str]]
+
+
 def _print(console: Console, group: str, explained: Explained) -> None:
     console.print(Text.assemble((f"{explained.kind} {explained.name}", "title"), f" of {group}: {explained.verdict}"))
     match explained:
@@ -92,46 +94,38 @@ def _print(console: Console, group: str, explained: Explained) -> None:
             _job(console, explained)
         case NodeExplained(node=n):
             use = f", CPU {percent(n.cpu_percent)}, memory {percent(n.memory_percent)}" if n.node else ""
-            _line(
-                console, "machine", f"{n.instance_type} in {n.zone}, {n.market}, {n.state}{use}, {money(n.price)} USD/h"
-            )
-            _facts(console, explained.facts)
-            _line(console, "holds" if n.node else "for", work_text(n.work) or "nothing")
+            machine = f"{n.instance_type} in {n.zone}, {n.market}, {n.state}{use}, {money(n.price)} USD/h"
+            work = ("holds" if n.node else "for", work_text(n.work) or "nothing")
+            parts.pairs(console, [("machine", machine), *_facts(explained.facts), work])
         case ServerExplained(server=s):
-            _line(console, "machine", f"{s.instance_type} in {s.zone}, {s.state}, {s.address}, {money(s.price)} USD/h")
-            _facts(console, explained.facts)
+            machine = f"{s.instance_type} in {s.zone}, {s.state}, {s.address}, {money(s.price)} USD/h"
+            parts.pairs(console, [("machine", machine), *_facts(explained.facts)])
     parts.holds(console, explained.holds)
 
 
 def _job(console: Console, job: JobExplained) -> None:
     where = f"node pool {job.node_pool}, datacenters {', '.join(job.datacenters)}"
-    _line(console, "job", f"{job.type}, priority {job.priority}, {where}")
+    parts.pairs(console, [("job", f"{job.type}, priority {job.priority}, {where}")])
     for group in job.groups:
         console.print()
         waits = f", {group.waiting} waiting" if group.waiting else ""
         wanted = f" of {group.count}" if job.type not in {"system", "sysbatch"} else ""
-        placed = f"{group.placed}{wanted} {'has' if (group.count if wanted else group.placed) == 1 else 'have'} room"
-        console.print(Text.assemble("  group ", (group.group, "title"), f": {placed}{waits}"))
-        _group(console, group)
+        have = "has" if (group.count if wanted else group.placed) == 1 else "have"
+        console.print(Text.assemble("  group ", (group.group, "title"), f": {group.placed}{wanted} {have} room{waits}"))
+        parts.pairs(console, _group(group))
 
 
-def _group(console: Console, group: GroupStands) -> None:
-    for why in group.why:
-        _line(console, "why", why)
-    for where in group.coming:
-        _line(console, "room", where)
+def _group(group: GroupStands) -> Pairs:
+    """What pools could do for a group is told only while something of it waits."""
+    found = [("why", why) for why in group.why] + [("room", where) for where in group.coming]
     if group.price is not None:
-        _line(console, "price", f"alone it would need machines for {money(group.price)} USD an hour more")
-    for pool in group.pools:
-        _line(console, f"pool {pool.pool}", pool.text if pool.serves else f"cannot serve it: {pool.text}")
+        found.append(("price", f"alone it would need machines for {money(group.price)} USD an hour more"))
+    if group.waiting:
+        found += [(f"pool {p.pool}", p.text if p.serves else f"cannot serve it: {p.text}") for p in group.pools]
     if group.nodes:
-        _line(console, "placed", f"{count(group.placed, 'copy', 'copies')}: {', '.join(group.nodes)}")
+        found.append(("placed", ", ".join(group.nodes)))
+    return found
 
 
-def _facts(console: Console, facts: Sequence[str]) -> None:
-    for fact in facts:
-        _line(console, "", fact)
-
-
-def _line(console: Console, head: str, text: str) -> None:
-    console.print(Padding(parts.grid_of([(head.ljust(8), text)]), (0, 0, 0, 4), expand=False))
+def _facts(facts: Sequence[str]) -> Pairs:
+    return [("", fact) for fact in facts]

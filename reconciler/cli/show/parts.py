@@ -155,11 +155,18 @@ def _state(state: str) -> Text:
     return Text(state, style=STATES.get(state, "warn"))
 
 
-def grid_of(pairs: Sequence[tuple[str, str]]) -> Table:
-    """Lay out names and what they are."""
+def pairs(console: Console, found: Sequence[tuple[str, str]]) -> None:
+    """Print names and what they are, under each other."""
+    if not found:
+        return
+    width = max(8, *(len(name) for name, _ in found))
+    if not console.is_terminal:
+        for name, text in found:
+            console.print(f"    {name.ljust(width)}  {text}")
+        return
     grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, min_width=width)
     grid.add_column(overflow="fold")
-    for name, text in pairs:
+    for name, text in found:
         grid.add_row(Text(name, style="head"), Text(text))
-    return grid
+    console.print(Padding(grid, (0, 0, 0, 4), expand=False))

@@ -54,6 +54,7 @@ class Progress:
     ) -> None:
         if self._live is not None:
             self._live.stop()
+            self._console.print()
 
     def tick(self, tick: Tick) -> None:
         """Tell what is new."""

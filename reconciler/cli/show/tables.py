@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 TAIL_LEAST = 36  # columns that the last column wants beside the others
+INDENT = 2
 GAP = 2
 
 
@@ -38,9 +39,20 @@ def table(console: Console, columns: Sequence[Column], rows: Sequence[Sequence[C
         _lines(console, columns, rows)
         return
     widths = [max([len(c.head), *(len(row[i]) for row in rows)]) for i, c in enumerate(columns)]
-    ahead = 2 + sum(widths[:-1]) + GAP * (len(widths) - 1)
-    below = console.width - ahead < min(TAIL_LEAST, widths[-1])
-    for part in _parts(columns, rows, widths, below=below):
+    room = console.width - INDENT
+    for gap in (GAP, GAP - 1):  # a narrow terminal first closes the gaps
+        ahead = sum(widths[:-1]) + gap * (len(widths) - 1)
+        if room - ahead >= min(TAIL_LEAST, widths[-1]):
+            shown = len(columns)
+            break
+        if ahead - gap <= room:
+            shown = len(columns) - 1
+            break
+    else:
+        gap = GAP - 1
+        shown = max(1, sum(sum(widths[:n]) + gap * (n - 1) <= room for n in range(1, len(widths))))
+    layout = _Layout(columns=columns, widths=widths, shown=shown, gap=gap)
+    for part in layout.parts(rows):
         console.print(part)
 
 
@@ -54,35 +66,49 @@ def _lines(console: Console, columns: Sequence[Column], rows: Sequence[Sequence[
         console.print(f"  {line}".rstrip())
 
 
-def _parts(
-    columns: Sequence[Column], rows: Sequence[Sequence[Cell]], widths: Sequence[int], *, below: bool
-) -> Iterator[RenderableType]:
-    shown = len(columns) - below
-    heads: list[Cell] = [Text(c.head, style="head") for c in columns]
-    grid = _grid(columns[:shown], widths[:shown])
-    grid.add_row(*heads[:shown])
-    for row in rows:
-        grid.add_row(*(_styled(cell, c) for cell, c in zip(row[:shown], columns, strict=False)))
-        if below:
-            yield Padding(grid, (0, 0, 0, 2), expand=False)
-            if len(row[-1]):
-                yield Padding(_styled(row[-1], columns[-1]), (0, 0, 0, 6), expand=False)
-            grid = _grid(columns[:shown], widths[:shown])
-    if not below:
-        yield Padding(grid, (0, 0, 0, 2), expand=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layout:
+    """How many columns stand beside each other; the others go below their row."""
 
+    columns: Sequence[Column]
+    widths: Sequence[int]
+    shown: int
+    gap: int
 
-def _grid(columns: Sequence[Column], widths: Sequence[int]) -> Table:
-    grid = Table.grid(padding=(0, GAP, 0, 0))
-    for place, (column, width) in enumerate(zip(columns, widths, strict=True)):
-        last = place == len(columns) - 1
-        grid.add_column(
-            justify="right" if column.right else "left",
-            overflow="fold",
-            min_width=None if last else width,
-            no_wrap=not last,
-        )
-    return grid
+    def parts(self, rows: Sequence[Sequence[Cell]]) -> Iterator[RenderableType]:
+        """Lay the rows out, their heads first."""
+        grid = self._grid()
+        grid.add_row(*(Text(c.head, style="head") for c in self.columns[: self.shown]))
+        for row in rows:
+            grid.add_row(*(_styled(cell, c) for cell, c in zip(row[: self.shown], self.columns, strict=False)))
+            if self.shown == len(self.columns):
+                continue
+            yield Padding(grid, (0, 0, 0, INDENT), expand=False)
+            for below in self._below(row):
+                yield Padding(below, (0, 0, 0, 6), expand=False)
+            grid = self._grid()
+        if self.shown == len(self.columns):
+            yield Padding(grid, (0, 0, 0, INDENT), expand=False)
+
+    def _below(self, row: Sequence[Cell]) -> Iterator[Text]:
+        """Give the columns for which there was no room, by name, then the last one."""
+        middle = list(zip(self.columns, row, strict=True))[self.shown : -1]
+        if named := [f"{c.head.lower()} {cell}" for c, cell in middle if len(cell)]:
+            yield Text(", ".join(named))
+        if len(row[-1]):
+            yield _styled(row[-1], self.columns[-1])
+
+    def _grid(self) -> Table:
+        grid = Table.grid(padding=(0, self.gap, 0, 0))
+        for place in range(self.shown):
+            last, column = place == self.shown - 1, self.columns[place]
+            grid.add_column(
+                justify="right" if column.right else "left",
+                overflow="fold",
+                min_width=None if last and place == len(self.columns) - 1 else self.widths[place],
+                no_wrap=not last,
+            )
+        return grid
 
 
 def _styled(cell: Cell, column: Column) -> Text:
