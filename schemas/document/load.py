@@ -13,11 +13,12 @@ from pydantic import ValidationError
 from schemas.document.base import shortened
 from schemas.document.checks import advice, contradictions
 from schemas.document.diagnose import findings_from, misspelt
+from schemas.document.encoding import Mark
 from schemas.document.group import API_VERSION, KIND, ClusterGroup
 from schemas.document.notyet import refused, without_effect
 from schemas.document.partial import readable
 from schemas.document.problem import Finding, Path, Problem, path_text
-from schemas.document.reader import Mapping, Mark, Node, Scalar, find, read, value_of
+from schemas.document.reader import Mapping, Node, Scalar, find, read, value_of
 from schemas.document.similar import closest
 
 if TYPE_CHECKING:
@@ -66,10 +67,13 @@ def load(text: str | bytes, *, file: str, catalogue: Catalogue) -> Loaded:
     def report(at: Mark, message: str, hint: str, path: Path = ()) -> None:
         faults.append(Problem(file=file, line=at[0], column=at[1], path=path_text(path), message=message, hint=hint))
 
-    roots = read(text, report)
-    if not roots and not faults:
+    roots, ended = read(text, report)
+    read_badly = [problem.line for problem in faults]
+    if ended is not None:
+        report(ended.at, ended.message, ended.hint)
+    elif not roots and not faults:
         report((1, 1), "the file holds no document", f"begin with apiVersion: {API_VERSION} and kind: {KIND}")
-    read_badly = _lines(faults)
+    always = tuple(faults[-1:]) if ended is not None else ()
     groups: list[LoadedGroup] = []
     for i, root in enumerate(roots):
         problems, group = _document(file, root, catalogue)
@@ -80,7 +84,7 @@ def load(text: str | bytes, *, file: str, catalogue: Catalogue) -> Loaded:
     faults += _clashes([(one, other) for i, one in enumerate(groups) for other in groups[:i]])
     return Loaded(
         groups=tuple(groups),
-        problems=_sorted(file, faults),
+        problems=_sorted(file, faults, always),
         warnings=tuple(w for group in groups for w in group.warnings),
     )
 
@@ -154,7 +158,7 @@ def _digest(group: ClusterGroup) -> str:
 
 
 def _placed(file: str, root: Node, finding: Finding) -> Problem:
-    """Give a finding its place: the value when in its key's line, else the key; the parent's key for what is missing."""
+    """Give a finding its place: the value when in its key's line, else the key; its parent's if it is missing."""
     path = finding.at[:-1] if finding.missing else finding.at
     reached, key, node = find(root, path)
     whole = reached == path and not finding.missing and node.mark[0] == key[0]
@@ -169,7 +173,7 @@ def _order(problem: Problem) -> tuple[str, int, int, str, str]:
     return problem.file, problem.line, problem.column, problem.path, problem.message
 
 
-def _sorted(file: str, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+def _sorted(file: str, problems: Iterable[Problem], always: tuple[Problem, ...] = ()) -> tuple[Problem, ...]:
     once = {  # a fault behind an anchor is told where it stands, by its first path
         (p.line, p.column, p.message, p.hint, p.path.rpartition(".")[2]): p
         for p in sorted(problems, key=_order, reverse=True)
@@ -179,11 +183,7 @@ def _sorted(file: str, problems: Iterable[Problem]) -> tuple[Problem, ...]:
         return tuple(found)
     last, rest = found[PROBLEMS_MAX], len(found) - PROBLEMS_MAX
     more = Problem(file=file, line=last.line, column=last.column, path="", message=f"and {rest} more from here on")
-    return (*found[:PROBLEMS_MAX], more)
-
-
-def _lines(problems: Iterable[Problem]) -> list[int]:
-    return [problem.line for problem in problems]
+    return (*found[:PROBLEMS_MAX], more, *(problem for problem in always if problem not in found[:PROBLEMS_MAX]))
 
 
 # --- between documents -----------------------------------------------------------------------------------------------

@@ -16,27 +16,23 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from schemas.document.base import shortened
+from schemas.document.encoding import Mark, UnreadableError, decoded, lines_of
 from schemas.document.problem import Path
 
-BYTES_MAX: Final = 1 << 20
 DEPTH_MAX: Final = 60
 NODES_MAX: Final = 20_000
 """Values in a file, each alias counted with all that it stands for."""
+
+SLOWLY_MAX: Final = 32 << 10
+"""Characters that may be read by the slow parser, where libyaml does not know YAML 1.2."""
 
 _PARSER: Final = YAML(typ="safe", pure=False)
 FAST: Final = _PARSER.Parser.__module__.endswith("_ruamel_yaml")
 """Whether the C parser is in use (it comes with ``ruamel.yaml.clib``); else reading takes ten times longer."""
 
-Mark = tuple[int, int]
-"""Line and column, both from 1."""
 
-
-class UnreadableError(Exception):
-    """The text cannot be read as a document; ``message; hint`` as in a Problem."""
-
-    def __init__(self, at: Mark, message: str, hint: str) -> None:
-        self.at, self.message, self.hint = at, message, hint
-        super().__init__(f"{message}; {hint}")
+class _ColonError(UnreadableError):
+    """libyaml stopped at a colon that YAML 1.2 allows: ``{address: https://nomad:4646}``."""
 
 
 @dataclass(slots=True, eq=False)
@@ -85,68 +81,30 @@ class _Fault:
     key: tuple[str, ...] = ()
 
 
-def read(text: str | bytes, report: Report) -> list[Node]:
-    """Read the documents of a file; empty ones are left out.
+def read(text: str | bytes, report: Report) -> tuple[list[Node], UnreadableError | None]:
+    """Read the documents of a file (empty ones are left out), and say why reading ended early if it did.
 
-    Mistakes after which reading can go on (duplicate keys, odd tags) go to ``report``. Where it cannot, that is
-    reported too, and the documents before it are returned.
+    Mistakes after which reading can go on (duplicate keys, odd tags) go to ``report``.
     """
-    found: list[Node] = []
     try:
-        builder = _Builder(decoded(text), report)
-        builder.build(found)
+        content = decoded(text)
     except UnreadableError as e:
-        report(e.at, e.message, e.hint)
-    return found
+        return [], e
+    found, faults, ended = _read_with(_PARSER, content)
+    if isinstance(ended, _ColonError) and len(content) <= SLOWLY_MAX:
+        found, faults, ended = _read_with(YAML(typ="safe", pure=True), content)
+    for fault, path in faults:
+        report(fault.at, fault.message, fault.hint, path)
+    return found, ended
 
 
-# --- bytes to text ---------------------------------------------------------------------------------------------------
-
-_UNPRINTABLE: Final = re.compile(
-    "[^\t\n\r\x20-\x7e\xa0-\u200a\u200c-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
-)
-_BOMS: Final = (
-    (b"\xff\xfe\x00\x00", "UTF-32"),
-    (b"\x00\x00\xfe\xff", "UTF-32"),
-    (b"\xff\xfe", "UTF-16"),
-    (b"\xfe\xff", "UTF-16"),
-)
-
-
-def decoded(text: str | bytes) -> str:
-    """Check size, encoding and characters; a UTF-8 byte order mark is dropped. Raises `UnreadableError`."""
-    if len(text) > BYTES_MAX:
-        size = f"{len(text) / (1 << 20):.1f} MiB"
-        raise UnreadableError((1, 1), f"the file has {size}, a document at most 1 MiB", "is this the right file?")
-    if isinstance(text, bytes):
-        text = _from_utf8(text)
-    text = text.removeprefix("\ufeff")
-    if (odd := _UNPRINTABLE.search(text)) is not None:
-        char = odd.group()
-        at = _place(text, odd.start())
-        if char == "\0":
-            raise UnreadableError(at, "a NUL character: this is no text", "save the file as UTF-8 text")
-        raise UnreadableError(at, f"a character that cannot be seen (U+{ord(char):04X})", "remove it")
-    return text
-
-
-def _from_utf8(data: bytes) -> str:
-    for bom, name in _BOMS:
-        if data.startswith(bom):
-            raise UnreadableError((1, 1), f"the file is {name}", "save it as UTF-8")
+def _read_with(parser: YAML, text: str) -> tuple[list[Node], list[tuple[_Fault, Path]], UnreadableError | None]:
+    builder = _Builder(parser, text)
     try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as e:
-        at = _place(data[: e.start].decode("utf-8"), None)
-        if b"\0" in data[:1024]:
-            raise UnreadableError(at, "this is binary, not text", "is this the right file?") from None
-        what = f"the byte 0x{data[e.start]:02x} is not UTF-8"
-        raise UnreadableError(at, what, "save the file as UTF-8 (it may be Latin-1 or Windows-1252)") from None
-
-
-def _place(text: str, end: int | None) -> Mark:
-    lines = re.split("\r\n|\r|\n", text[:end])
-    return len(lines), len(lines[-1]) + 1
+        builder.build()
+    except UnreadableError as e:
+        return builder.found, builder.faults, e
+    return builder.found, builder.faults, None
 
 
 # --- events to a tree ------------------------------------------------------------------------------------------------
@@ -171,7 +129,7 @@ def core_value(text: str) -> str | int | float | bool | None:
             return int(text)
         if _BASED.fullmatch(text):
             return int(text, 0)
-        if len(text) <= 40 and _FLOAT.fullmatch(text):
+        if len(text) <= 40 and not text.lstrip("+-").isdigit() and _FLOAT.fullmatch(text):
             return float(text)
     return text
 
@@ -179,36 +137,37 @@ def core_value(text: str) -> str | int | float | bool | None:
 class _Builder:
     """Builds trees from events, counting depth and nodes as it goes."""
 
-    def __init__(self, text: str, report: Report) -> None:
-        self.text, self.report = text, report
-        self.faults: list[_Fault] = []
+    def __init__(self, parser: YAML, text: str) -> None:
+        self.parser, self.text = parser, text
+        self.found: list[Node] = []
+        self.faults: list[tuple[_Fault, Path]] = []  # of finished documents
+        self.pending: list[_Fault] = []
         self.anchors: dict[str, tuple[Node | None, int]] = {}  # None: not finished yet
         self.nodes = 0
 
-    def build(self, found: list[Node]) -> None:
-        """Add the trees of all documents to ``found``, one as soon as it is whole."""
-        events, node = self._events(), None
+    def build(self) -> None:
+        """Read all documents; what was read before an error stays."""
+        events = self._events()
         try:
             for event in events:
                 if type(event).__name__ == "DocumentStartEvent":
-                    self.anchors, node = {}, None
+                    self.anchors = {}
                     node = self._node(next(events), events, 0)
-                    self._tell(node)
+                    self._finish(node)
                     if not (isinstance(node, Scalar) and node.source == ""):
-                        found.append(node)
+                        self.found.append(node)
         finally:
-            self._tell(None)  # what was found before reading ended
+            self._finish(None)
 
-    def _tell(self, root: Node | None) -> None:
-        """Report mistakes, with their paths once the tree is whole."""
-        paths = _paths(root) if self.faults and root is not None else {}
-        for fault in self.faults:
-            self.report(fault.at, fault.message, fault.hint, (*paths.get(id(fault.holder), ()), *fault.key))
-        self.faults = []
+    def _finish(self, root: Node | None) -> None:
+        """Give the mistakes their paths, which are known once the tree is whole."""
+        paths = _paths(root) if self.pending and root is not None else {}
+        self.faults += [(fault, (*paths.get(id(fault.holder), ()), *fault.key)) for fault in self.pending]
+        self.pending = []
 
     def _events(self) -> Iterator[Any]:
         try:
-            yield from _PARSER.parse(self.text)
+            yield from self.parser.parse(self.text)
         except YAMLError as e:
             raise _syntax_error(e, self.text) from None
 
@@ -267,16 +226,16 @@ class _Builder:
             at = (event.start_mark.line + 1, event.start_mark.column + 1)
             if not isinstance(key, Scalar):
                 hint = 'write "key: value"; text that starts with [ or { needs quotes'
-                self.faults.append(_Fault(at, "a key must be text, this is a list or a map", hint, node))
+                self.pending.append(_Fault(at, "a key must be text, this is a list or a map", hint, node))
             elif key.source == "<<" and plain:
                 merges.append((at, value))
             elif not isinstance(key.value, str):
                 what = f"the key {key.source or '(nothing)'} is no text"
-                self.faults.append(_Fault(at, what, f'write it in quotes: "{key.source}"', node))
+                self.pending.append(_Fault(at, what, f'write it in quotes: "{key.source}"', node))
             elif key.value in node.entries:
                 first = node.entries[key.value][0][0]
                 where = f"in line {first} and in line {at[0]}" if first != at[0] else f"in line {first}"
-                self.faults.append(
+                self.pending.append(
                     _Fault(at, f"this key is there twice, {where}", "keep one of them", node, (key.value,))
                 )
             else:
@@ -291,12 +250,12 @@ class _Builder:
                 into.entries = {**source.entries, **into.entries}
             else:
                 hint = "write <<: *anchor with an anchor on a map"
-                self.faults.append(_Fault(at, "<< merges maps, this is none", hint, into))
+                self.pending.append(_Fault(at, "<< merges maps, this is none", hint, into))
 
     def _check_tag(self, tag: str | None, node: Node, *core: str) -> None:
         if tag is not None and tag not in {"!", *(_CORE + name for name in core)}:
             what = f"the tag {shortened(tag.replace(_CORE, '!!'))} is not understood here"
-            self.faults.append(_Fault(node.mark, what, "write the value itself, without a tag", node))
+            self.pending.append(_Fault(node.mark, what, "write the value itself, without a tag", node))
 
 
 def _resolved(event: Any) -> str | int | float | bool | None:
@@ -360,11 +319,12 @@ _ADVICE: Final = (
         "a colon where none can be",
         'text with ": " in it needs quotes; else look at the indentation',
     ),
-    ("did not find expected ',' or ']'", "a list [ ... is not closed or lacks a comma", "close it with ]"),
-    ("did not find expected ',' or '}'", "a map { ... is not closed or lacks a comma", "close it with }"),
-    ("did not find expected key", "neither a key nor the end of the map", "line it up with the other keys"),
+    ("expected ',' or ']'", "a list [ ... is not closed or lacks a comma", "close it with ]"),
+    ("expected ',' or '}'", "a map { ... is not closed or lacks a comma", "close it with }"),
+    ("expected key", "neither a key nor the end of the map", "line it up with the other keys"),
+    ("expected <block end>", "neither a key nor the end of the map", "line it up with the other keys"),
     (
-        "did not find expected '-' indicator",
+        "expected '-' indicator",
         "neither a list item nor the end of the list",
         'line it up with the other "- " items',
     ),
@@ -373,17 +333,19 @@ _ADVICE: Final = (
     ("found unexpected document indicator", "a quote that is never closed", "close it"),
     ("tab character", "a tab where spaces belong", "YAML is indented with spaces"),
     ("incompatible YAML document", "a %YAML version that is not 1.1 or 1.2", "remove the line"),
-    ("expected <document start>", "something after the document's end", "begin another document with a line ---"),
+    ("<document start>", "something after the document's end", "begin another document with a line ---"),
 )
 
 
 def _syntax_error(error: YAMLError, text: str) -> UnreadableError:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = str(getattr(error, "problem", None) or "").strip() or "not YAML"
-    lines = re.split("\r\n|\r|\n", text)
+    lines = lines_of(text)
     line = min(mark.line, len(lines) - 1) if mark else 0
     column = min(mark.column, len(lines[line])) if mark else 0
     at = (line + 1, column + 1)
+    if "found unexpected ':'" in problem:
+        return _ColonError(at, "a colon inside [ ] or { } that is not quoted", "write the text in quotes")
     char = lines[line][column : column + 1]
     if "cannot start any token" in problem and char:
         if char == "\t":
