@@ -71,7 +71,7 @@ class World:
             nomad=nomad,
         )
         state.workload.steps = list(scenario.steps)
-        return cls(state, catalogue)
+        return cls.load(msgspec.json.encode(state), catalogue)  # so that nothing is shared with the scenario
 
     @classmethod
     def load(cls, data: bytes, catalogue: Mapping[str, InstanceType]) -> World:
