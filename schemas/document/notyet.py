@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import PydanticUndefined
 
 from schemas.document.base import Model
-from schemas.document.machine import AgentConfigSource, Download
+from schemas.document.machine import AgentConfigSource
 from schemas.document.partial import UnreadError
 from schemas.document.problem import Finding, Path
 from schemas.document.shape import fields_of
@@ -32,6 +32,9 @@ REFUSED: Final = (
 )
 WITHOUT_EFFECT: Final = (
     "spec.aws.interruptionQueue",
+    "spec.machine.install",
+    "spec.servers.machine.install",
+    "spec.pools.machine.install",
     "spec.servers.replaceAfter",
     "spec.pools.scaleDown",
     "spec.pools.drain",
@@ -42,30 +45,26 @@ WITHOUT_EFFECT: Final = (
 """A map in this list stands for each of its fields."""
 
 _PLAINLY: Final = "remove it: what it asks for would not be done"
+_IDLE: Final = "not implemented yet: no effect"
 
 
 def refused(group: ClusterGroup) -> Iterator[Finding]:
     """Find the values that must not be ignored and would be."""
     for at in _changed(group, REFUSED):
         yield Finding(at=at, message="not implemented yet", hint=_PLAINLY)
-    with contextlib.suppress(UnreadError):
-        places: list[tuple[Path, Any]] = [(("spec", "machine"), group.spec.machine)]
-        if group.spec.servers is not None:
-            places.append((("spec", "servers", "machine"), group.spec.servers.machine))
-        places += [(("spec", "pools", i, "machine"), pool.machine) for i, pool in enumerate(group.spec.pools)]
-        for at, machine in places:
-            if isinstance(machine.agent_config, AgentConfigSource):
-                yield Finding(
-                    at=(*at, "agentConfig"), message="not implemented yet: from elsewhere", hint="write it here"
-                )
-            if isinstance(machine.install, Download) or machine.install == "apt":
-                yield Finding(at=(*at, "install"), message="not implemented yet", hint="use an image with Nomad: baked")
 
 
 def without_effect(group: ClusterGroup) -> Iterator[Finding]:
     """Find the values that nobody reads yet."""
     for at in _changed(group, WITHOUT_EFFECT):
-        yield Finding(at=at, message="not implemented yet: no effect")
+        yield Finding(at=at, message=_IDLE, hint="the image must have Nomad in it" if at[-1] == "install" else "")
+    places: list[tuple[Path, Any]] = [(("spec", "machine"), group.spec.machine)]
+    if group.spec.servers is not None:
+        places.append((("spec", "servers", "machine"), group.spec.servers.machine))
+    places += [(("spec", "pools", i, "machine"), pool.machine) for i, pool in enumerate(group.spec.pools)]
+    for at, machine in places:
+        if isinstance(machine.agent_config, AgentConfigSource):
+            yield Finding(at=(*at, "agentConfig"), message=_IDLE, hint="write the configuration itself here")
 
 
 def _changed(group: ClusterGroup, fields: tuple[str, ...]) -> Iterator[Path]:

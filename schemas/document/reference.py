@@ -59,7 +59,7 @@ def _shape(field: dict[str, Any]) -> tuple[str, list[str]]:
         if "else" not in field:
             return shape, refs
         other, more = _shape(field["else"])
-        return " or ".join(sorted({other, shape}, reverse=shape.startswith("map"))), list(dict.fromkeys((*refs, *more)))
+        return f"{other} or {shape}", list(dict.fromkeys((*refs, *more)))
     if "enum" in field or "const" in field:
         return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")])), []
     kind = field["type"][0] if isinstance(field["type"], list) else field["type"]
