@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from providers.nomad import translate, translate_job
@@ -15,35 +16,51 @@ from schemas.faults import OutcomeUnknownError, Refusal, RefusedError, Source, U
 from schemas.world import Allocation, Evaluation, Job, Node, RaftPeer, ServerView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from providers.sandbox.world.world import World
 
 Answer = TypeVar("Answer")
+Value = TypeVar("Value")
+Json = Mapping[str, Any]
 
 _LEADER_WAIT = 1.0  # seconds between two looks for a leader, while a server holds a call back
+
+
+class Memory:
+    """Remembers what an answer was translated to: the world hands out the same object until the record changes."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, dict[str, tuple[Json, Any]]] = {}
+
+    def translated(self, kind: str, answers: Iterable[Json], translation: Callable[[Json], Value]) -> tuple[Value, ...]:
+        """Translate each answer that is not known yet; what is no longer among them is forgotten."""
+        known, kept = self._known.get(kind, {}), {}
+        for raw in answers:
+            old = known.get(raw["ID"])
+            kept[raw["ID"]] = old if old is not None and old[0] is raw else (raw, translation(raw))
+        self._known[kind] = kept
+        return tuple(value for _, value in kept.values())
 
 
 class SandboxNomadDoor:
     """Finds the simulated cluster by addresses."""
 
     def __init__(self, world: World, clock: Clock) -> None:
-        self._world, self._clock = world, clock
+        self._world, self._clock, self._memory = world, clock, Memory()
 
     def at(self, addresses: Sequence[str]) -> SandboxNomad:
         """Give the cluster behind these addresses."""
-        return SandboxNomad(self._world, self._clock, [host_of(address) for address in addresses])
+        return SandboxNomad(self._world, self._clock, [host_of(address) for address in addresses], self._memory)
 
 
 class SandboxNomad:
     """The simulated cluster, asked through one of its addresses."""
 
-    def __init__(self, world: World, clock: Clock, hosts: Sequence[str]) -> None:
-        self._world, self._clock, self._hosts = world, clock, hosts
+    def __init__(self, world: World, clock: Clock, hosts: Sequence[str], memory: Memory) -> None:
+        self._world, self._clock, self._hosts, self._memory = world, clock, hosts, memory
 
     async def nodes(self) -> tuple[Node, ...]:
         """List all clients in full."""
-        return await self._ask("GET /v1/nodes", _nodes)
+        return await self._ask("GET /v1/nodes", self._nodes)
 
     async def jobs(self) -> tuple[Job, ...]:
         """List all jobs with their summaries."""
@@ -55,7 +72,7 @@ class SandboxNomad:
 
     async def allocations(self) -> tuple[Allocation, ...]:
         """List the allocations that take room."""
-        return await self._ask("GET /v1/allocations", _allocations)
+        return await self._ask("GET /v1/allocations", self._allocations)
 
     async def node_pools(self) -> frozenset[str]:
         """Give the names of the node pools."""
@@ -103,6 +120,15 @@ class SandboxNomad:
             raise UnansweredError(Source.NOMAD, f"PUT /v1/agent/join at {host}", str(silent)) from silent
         return joined
 
+    def _nodes(self, world: World) -> tuple[Node, ...]:
+        full = (world.nomad.api.node(stub["ID"]) for stub in world.nomad.api.nodes())
+        return self._memory.translated("node", full, translate.node)
+
+    def _allocations(self, world: World) -> tuple[Allocation, ...]:
+        stubs = world.nomad.api.allocations(namespace="*", resources=True)
+        found = self._memory.translated("allocation", stubs, translate.allocation)
+        return tuple(a for a in found if a.takes_room)
+
     async def _ask(self, what: str, question: Callable[[World], Answer]) -> Answer:
         """Ask the first agent that answers; while it knows no leader it holds the call back for some seconds."""
         waited = 0.0
@@ -138,10 +164,6 @@ def _is_address(host: str) -> bool:
     return host.replace(".", "").isdigit()
 
 
-def _nodes(world: World) -> tuple[Node, ...]:
-    return tuple(translate.node(world.nomad.api.node(stub["ID"])) for stub in world.nomad.api.nodes())
-
-
 def _pools(world: World) -> frozenset[str]:
     return frozenset(pool["Name"] for pool in world.nomad.api.node_pools())
 
@@ -157,11 +179,6 @@ def _jobs(world: World) -> tuple[Job, ...]:
 def _evaluations(world: World) -> tuple[Evaluation, ...]:
     open_ones = (e for s in ("blocked", "pending") for e in world.nomad.api.evaluations(namespace="*", status=s))
     return tuple(map(translate.evaluation, open_ones))
-
-
-def _allocations(world: World) -> tuple[Allocation, ...]:
-    found = map(translate.allocation, world.nomad.api.allocations(namespace="*", resources=True))
-    return tuple(a for a in found if a.takes_room)
 
 
 def _broker_paused(world: World) -> bool:
