@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.packing.candidate import Candidate, is_unique, of_node
@@ -67,12 +67,12 @@ class Spread:
     """Deals copies out over the values of their properties; what it dealt counts against the next."""
 
     snapshot: Snapshot
-    also: Sequence[tuple[Want, Candidate, int]] = ()  # copies that have a place though they are not there yet
+    given: Sequence[tuple[Want, Candidate, int]] = ()  # copies that have a place though they are not there yet
     used: Counter[_Key] = field(default_factory=Counter)
     counted: set[_Key] = field(default_factory=set)
 
-    def parts(self, want: Want, candidates: Sequence[Candidate]) -> tuple[list[Part], Blocker | None]:
-        """Deal a want out; ``candidates`` are those that pass its filters, the preferred first.
+    def parts(self, want: Want, passing: Callable[[], Sequence[Candidate]]) -> tuple[list[Part], Blocker | None]:
+        """Deal a want out; ``passing`` gives the candidates that pass its filters, the preferred first.
 
         Gives the parts, and what keeps the rest from being placed at all.
         """
@@ -81,7 +81,7 @@ class Spread:
             return [Part(want=want, copies=want.copies)], None
         dealt: list[Part] = []
         left = want.copies
-        options = dict.fromkeys(values for c in candidates if (values := _values(rules, c)) is not None)
+        options = dict.fromkeys(values for c in passing() if (values := _values(rules, c)) is not None)
         while left:
             rooms = {values: self._left(want, rules, values) for values in options}
             best = max(rooms.items(), key=lambda item: item[1], default=((), 0))
@@ -119,7 +119,7 @@ class Spread:
             if _counts(tenant, want, whole_job=rule.scope == "job"):
                 value = of_node(nodes[allocation.node_id]).resolve(rule.left)
                 self.used[_key(want, rule, value or "")] += 1
-        for other, candidate, copies in self.also:
+        for other, candidate, copies in self.given:
             tenant = (other.job.namespace, other.job.id, other.group.name)
             if _counts(tenant, want, whole_job=rule.scope == "job"):
                 self.used[_key(want, rule, candidate.resolve(rule.left) or "")] += copies

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from reconciler.packing.census import unseen
 from reconciler.packing.promise import Promises
@@ -15,6 +16,7 @@ from schemas.document import Pool, effective_machine
 from schemas.faults import Refusal, Source
 from schemas.world import Market, Role, Snapshot
 
+DEARER_MOST = 1.15  # times the cheapest that holds a content: further, EC2's freedom to choose would break the plan
 BELIEVED = 10.0  # times the shipped table's price: above it, a price is a mistake
 
 
@@ -42,7 +44,19 @@ class Shelf:
 
     pool: Pool
     offers: tuple[Offer, ...]
+    have: Mapping[Market, int] = field(default_factory=dict)  # live and launching machines
     refused: int = 0  # offerings that EC2 refuses for now
+
+    def on_demand_due(self, machines: int) -> int:
+        """How many of so many new machines must be on-demand for the pool's share."""
+        total = sum(self.have.values()) + machines
+        return min(machines, max(0, on_demand_wanted(self.pool, total) - self.have.get(Market.ON_DEMAND, 0)))
+
+    def spot_share(self, machines: int | None) -> float:
+        """Which part of so many new machines will be spot, 0 to 1; None: of very many."""
+        if not machines:
+            return self.pool.capacity.spot_percent / 100
+        return 1 - self.on_demand_due(machines) / machines
 
 
 def shelf(promises: Promises) -> Shelf:
@@ -81,6 +95,7 @@ def shelf(promises: Promises) -> Shelf:
     return Shelf(
         pool=pool,
         offers=tuple(sorted(offers, key=lambda o: (o.price, o.kind.name, o.zone, o.market))),
+        have=bought(snapshot, pool.name),
         refused=sum(count for market, count in refused.items() if market in wanted),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,7 @@ from reconciler.packing.learnt import Learnt, learn
 from reconciler.packing.room import Room, free_devices, less
 from schemas.catalogue import InstanceType
 from schemas.document import ClusterGroup, Pool, effective_machine
-from schemas.world import DeviceGroup, Job, Market, Resources, Snapshot
+from schemas.world import DeviceGroup, Job, Market, Resources, Snapshot, TaskGroup
 
 MEMORY_SEEN = 0.925  # of the nominal memory: the rest is the kernel's and the firmware's (facts: aws §5)
 DISK_MIB = 20 * 1024  # of the root volume, where neither a node nor the document tells
@@ -34,18 +34,18 @@ class Promises:
     group: ClusterGroup
     pool: Pool
     _rooms: dict[tuple[str, str, Market], Room] = field(default_factory=dict, compare=False, repr=False)
+    _empty: dict[str, Room] = field(default_factory=dict, compare=False, repr=False)
+    _loaded: dict[tuple[str, tuple[int, ...]], Room] = field(default_factory=dict, compare=False, repr=False)
     _learnt: dict[str, Learnt] = field(default_factory=dict, compare=False, repr=False)
 
     def room(self, kind: InstanceType, zone: str, market: Market) -> Room:
         """Give the room of an empty machine: measured or nominal, less reserved, less the system jobs that match."""
         key = (kind.name, zone, market)
         if key not in self._rooms:
-            room = self._bare(kind, zone, market)
-            for job in self._system_jobs:
-                for group in job.groups:
-                    if blocker(job, group, room.candidate) is None:
-                        room = less(room, job, group)
-            self._rooms[key] = room
+            candidate = self.candidate(kind, zone, market)
+            overhead = tuple(n for n, (job, group) in enumerate(self._system) if blocker(job, group, candidate) is None)
+            name = f"{self.pool.name}/{kind.name}/{zone}/{market}"
+            self._rooms[key] = replace(self._with_overhead(kind, overhead), key=name, candidate=candidate)
         return self._rooms[key]
 
     def learnt(self, arch: str) -> Learnt:
@@ -58,6 +58,11 @@ class Promises:
 
     def candidate(self, kind: InstanceType, zone: str, market: Market) -> Candidate:
         """Say what Nomad's filters will see."""
+        anywhere = self._bare(kind).candidate
+        return replace(anywhere, attributes=(self._placed(zone, market), *anywhere.attributes))
+
+    def _anywhere(self, kind: InstanceType) -> Candidate:
+        """Describe a machine of a type, wherever and however it is bought."""
         learnt, client = self.learnt(kind.arch), self._client
         drivers = dict.fromkeys(self.pool.drivers, True) if self.pool.drivers else learnt.drivers
         modes = learnt.network_modes or self._modes
@@ -68,7 +73,6 @@ class Promises:
             node_pool=self.pool.node_pool,
             node_class=self.pool.node_class,
             attributes=(
-                self._placed(zone, market),
                 self.pool.attributes,
                 learnt.attributes_by_type.get(kind.name, {}),
                 self._nominal(kind),
@@ -85,23 +89,30 @@ class Promises:
             assumes_drivers=not self.pool.drivers and not learnt.drivers_settled,
         )
 
-    def _bare(self, kind: InstanceType, zone: str, market: Market) -> Room:
-        total, client = self._total(kind), self._client
-        candidate = self.candidate(kind, zone, market)
-        low = int(client.get("min_dynamic_port") or DYNAMIC_PORTS[0])
-        high = int(client.get("max_dynamic_port") or DYNAMIC_PORTS[1])
-        taken = AGENT_PORTS | _port_list(str(_blocks(client, "reserved").get("reserved_ports", "")))
-        return Room(
-            key=f"{self.pool.name}/{kind.name}/{zone}/{market}",
-            candidate=candidate,
-            free=total - self._reserved,
-            clock_mhz=total.cpu_mhz // total.cores if total.cores else 0,
-            ports=taken,
-            dynamic_ports=max(0, high - low + 1 - sum(1 for p in taken if low <= p <= high)),
-            allocations=int(client.get("node_max_allocs") or 0) or None,
-            devices=free_devices(candidate.devices, {}),
-            pool=self.pool.name,
-        )
+    def _with_overhead(self, kind: InstanceType, overhead: tuple[int, ...]) -> Room:
+        """Take the system jobs with these numbers out of an empty machine."""
+        if (kind.name, overhead) not in self._loaded:
+            room = self._bare(kind)
+            for number in overhead:
+                room = less(room, *self._system[number])
+            self._loaded[kind.name, overhead] = room
+        return self._loaded[kind.name, overhead]
+
+    def _bare(self, kind: InstanceType) -> Room:
+        if kind.name not in self._empty:
+            total, candidate = self._total(kind), self._anywhere(kind)
+            self._empty[kind.name] = Room(
+                key=kind.name,
+                candidate=candidate,
+                free=total - self._reserved,
+                clock_mhz=total.cpu_mhz // total.cores if total.cores else 0,
+                ports=self._ports,
+                dynamic_ports=self._dynamic_ports,
+                allocations=int(self._client.get("node_max_allocs") or 0) or None,
+                devices=free_devices(candidate.devices, {}),
+                pool=self.pool.name,
+            )
+        return self._empty[kind.name]
 
     def _total(self, kind: InstanceType) -> Resources:
         measured = self.learnt(kind.arch).totals.get(kind.name)
@@ -172,8 +183,20 @@ class Promises:
         )
 
     @cached_property
-    def _system_jobs(self) -> tuple[Job, ...]:
-        return tuple(j for j in self.snapshot.jobs if j.type == "system" and not j.stopped and not j.parent)
+    def _ports(self) -> frozenset[int]:
+        return AGENT_PORTS | _port_list(str(_blocks(self._client, "reserved").get("reserved_ports", "")))
+
+    @cached_property
+    def _dynamic_ports(self) -> int:
+        low = int(self._client.get("min_dynamic_port") or DYNAMIC_PORTS[0])
+        high = int(self._client.get("max_dynamic_port") or DYNAMIC_PORTS[1])
+        return max(0, high - low + 1 - sum(1 for p in self._ports if low <= p <= high))
+
+    @cached_property
+    def _system(self) -> tuple[tuple[Job, TaskGroup], ...]:
+        """The groups of system jobs; each puts one copy on every machine that passes its filters."""
+        running = (j for j in self.snapshot.jobs if j.type == "system" and not j.stopped and not j.parent)
+        return tuple((job, group) for job in running for group in job.groups)
 
 
 def _blocks(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:

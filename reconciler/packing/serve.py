@@ -31,7 +31,7 @@ def serve(survey: Survey, wants: Sequence[Want]) -> Packed:
         waiting = [_again(m) for m in done.missing]
         if not waiting:
             break
-        packed = pack(survey.snapshot, waiting, done.rooms, _shelves(survey, tier), also=_given(done))
+        packed = pack(survey.snapshot, waiting, done.rooms, _shelves(survey, tier), given=_given(done))
         kept, back = _capped(packed.machines, left) if capped else (packed.machines, ())
         done = Packed(
             machines=done.machines + kept,

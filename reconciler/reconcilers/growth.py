@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from reconciler.machine import pool_template
-from reconciler.packing.offers import Offer, bought, on_demand_wanted
+from reconciler.packing.offers import DEARER_MOST, Offer
 from reconciler.packing.pack import Load, Machine
 from reconciler.packing.survey import Survey
 from schemas.document import ClusterGroup, Pool
@@ -15,7 +15,6 @@ from schemas.names import formed_marker
 from schemas.plan import Action, CreateTemplate, Hold, Launch, Plan, Reason
 from schemas.world import Content, Market, Override, Snapshot
 
-DEARER_MOST = 1.15  # times the planned price: further than that, EC2's freedom to choose would break the plan
 OVERRIDES_MOST = 50
 NAMED_MOST = 4  # pieces of work that a reason names
 
@@ -118,9 +117,7 @@ def _merged(machines: Iterable[Machine]) -> list[Machine]:
 
 def _markets(survey: Survey, pool: Pool, machines: Sequence[Machine]) -> tuple[list[_Lot], list[Hold]]:
     """Divide machines between spot and on-demand as the pool's capacity asks."""
-    have = bought(survey.snapshot, pool.name)
-    total = have.total() + sum(m.count for m in machines)
-    due = max(0, on_demand_wanted(pool, total) - have[Market.ON_DEMAND])
+    due = survey.shelves[pool.name].on_demand_due(sum(m.count for m in machines))
     on_demand: dict[int, int] = {}
     holds: list[Hold] = []
     for index in sorted(range(len(machines)), key=lambda i: (_premium(machines[i]), i)):

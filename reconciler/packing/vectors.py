@@ -1,0 +1,189 @@
+"""Wants, rooms and offers as the vectors of the generic solver, and which offers hold a content that it chose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import le
+
+from reconciler.packing import devices, distinct
+from reconciler.packing.distinct import Part
+from reconciler.packing.filters import Filters, Looks
+from reconciler.packing.offers import DEARER_MOST, Offer
+from reconciler.packing.room import Room, shortage
+from reconciler.packing.solver import Bin, Offering, Problem, Shape
+from reconciler.packing.wants import Want
+from schemas.world import Market
+
+UNLIMITED = 1_000_000  # allocations on a node without a limit, and the like
+Kind = tuple[Offer, ...]  # offers of one type that no want at hand can tell apart, cheapest first
+
+
+@dataclass(slots=True, kw_only=True)
+class Vectors:
+    """One problem and what its numbers mean: shapes are ``parts``, offerings ``kinds``, bins ``rooms``."""
+
+    filters: Filters
+    parts: Sequence[Part]
+    rooms: Sequence[tuple[Room, Looks]]
+    offers: Sequence[tuple[Offer, Looks]]
+    kinds: list[Kind] = field(init=False, default_factory=list)
+    _allowed: list[frozenset[int]] = field(init=False, default_factory=list)  # by part: kinds
+    _rooms: list[tuple[int, ...]] = field(init=False, default_factory=list)  # by kind: its vector
+    _dimensions: tuple[str, ...] = field(init=False, default=())
+
+    def __post_init__(self) -> None:
+        self._dimensions = _dimensions(self.parts)
+        self._sort_into_kinds()
+
+    def problem(self, spot_share: Mapping[str, float]) -> Problem:
+        """Write the problem; ``spot_share`` is the part of each pool's new machines that will be spot."""
+        prices = [price(kind, spot_share.get(kind[0].pool, 0.0)) for kind in self.kinds]
+        clocks = [self._clock(i, prices) for i in range(len(self.parts))]
+        asked = frozenset().union(*(distinct.tokens(p.want) for p in self.parts))
+        return Problem(
+            shapes=tuple(
+                Shape(
+                    name=part.want.name,
+                    size=self._size(part.want, clocks[i]),
+                    count=part.copies,
+                    offerings=frozenset(k for k in self._allowed[i] if self.kinds[k][0].room.clock_mhz <= clocks[i]),
+                    most=distinct.copies_most(part.want),
+                    tokens=distinct.tokens(part.want),
+                )
+                for i, part in enumerate(self.parts)
+            ),
+            offerings=tuple(
+                Offering(name=kind[0].room.key, price=prices[k], room=self._rooms[k])
+                for k, kind in enumerate(self.kinds)
+            ),
+            bins=tuple(self._bin(room, look, clocks, asked) for room, look in self.rooms),
+        )
+
+    def holding(self, kind: int, copies: Sequence[tuple[int, int]]) -> tuple[Offer, ...]:
+        """List the offers of a kind's pool that hold a whole content, pairs of part and copies; cheapest first.
+
+        In each market, those that are much dearer than the cheapest are left out.
+        """
+        pool = self.kinds[kind][0].pool
+        cores = sum(self.parts[i].want.group.ask.cores * n for i, n in copies)
+        sizes = [(self._size(self.parts[i].want, 0), n) for i, n in copies]
+        total = [sum(size[d] * n for size, n in sizes) for d in range(len(self._dimensions))]
+        cpu = self._dimensions.index("cpu")
+        found: list[Offer] = []
+        for number in frozenset.intersection(*(self._allowed[i] for i, _ in copies)):
+            offers, has = self.kinds[number], self._rooms[number]
+            mhz = total[cpu] + cores * offers[0].room.clock_mhz
+            if offers[0].pool == pool and mhz <= has[cpu] and all(map(le, total, has)):
+                found += offers
+        least = {m: min((o.price for o in found if o.market is m), default=0.0) for m in Market}
+        near = [o for o in found if o.price <= DEARER_MOST * least[o.market]]
+        return tuple(sorted(near, key=lambda o: (o.price, o.kind.name, o.zone, o.market)))
+
+    def _sort_into_kinds(self) -> None:
+        """Put offers together that no part can tell apart, and find the kinds on which each part may go."""
+        alike: dict[tuple[object, ...], list[Offer]] = {}
+        for offer, look in self.offers:
+            key = (look, offer.pool, offer.kind.name, self._vector(offer.room), offer.room.ports)
+            alike.setdefault(key, []).append(offer)
+        groups: dict[tuple[object, ...], list[Offer]] = {}
+        masks: list[tuple[bool, ...]] = []
+        for (look, pool, name, vector, ports), offers in alike.items():
+            mask = tuple(self._goes(part, offers[0].room, look) for part in self.parts)
+            if any(mask):
+                same = (pool, name, vector, ports, mask)
+                if same not in groups:
+                    groups[same] = []
+                    masks.append(mask)
+                groups[same] += offers
+        self.kinds = [tuple(sorted(offers, key=lambda o: (o.price, o.zone, o.market))) for offers in groups.values()]
+        self._rooms = [self._vector(kind[0].room) for kind in self.kinds]
+        self._allowed = [frozenset(k for k, mask in enumerate(masks) if mask[i]) for i in range(len(self.parts))]
+
+    def _goes(self, part: Part, room: Room, look: Looks) -> bool:
+        return (
+            self.filters.passes(part.want, room, look)
+            and shortage(room, part.want.group) is None
+            and distinct.pinned(room.candidate, part.pins)
+        )
+
+    def _clock(self, index: int, prices: Sequence[float]) -> int:
+        """MHz that a reserved core takes: the most on room that is there and on the cheapest kind, to be enough.
+
+        Faster kinds are then left out for this part: their cores would take more.
+        """
+        part = self.parts[index]
+        if not part.want.group.ask.cores:
+            return UNLIMITED
+        cheapest = min(self._allowed[index], key=lambda k: (prices[k], self.kinds[k][0].room.key), default=None)
+        there = [room.clock_mhz for room, look in self.rooms if self._goes(part, room, look)]
+        return max([*there, 0 if cheapest is None else self.kinds[cheapest][0].room.clock_mhz])
+
+    def _bin(self, room: Room, look: Looks, clocks: Sequence[int], asked: frozenset[str]) -> Bin:
+        may = frozenset(
+            i for i, part in enumerate(self.parts) if room.clock_mhz <= clocks[i] and self._goes(part, room, look)
+        )
+        limits = [(i, distinct.copies_most(self.parts[i].want)) for i in sorted(may)]
+        return Bin(
+            name=room.key,
+            room=self._vector(room),
+            shapes=may,
+            most=tuple(
+                (i, max(0, limit - distinct.copies_there(self.parts[i].want, room)))
+                for i, limit in limits
+                if limit is not None
+            ),
+            tokens=distinct.taken(room, asked),
+        )
+
+    def _size(self, want: Want, clock: int) -> tuple[int, ...]:
+        """Write what one copy takes, where a reserved core takes ``clock`` MHz."""
+        ask = want.group.ask
+        values = {
+            "cpu": ask.cpu_mhz + (ask.cores * clock if ask.cores else 0),
+            "memory": ask.memory_mib,
+            "disk": ask.disk_mib,
+            "cores": ask.cores,
+            "ports": want.group.dynamic_ports,
+            "allocations": 0 if want.pool else 1,  # headroom is no allocation
+        }
+        for wanted in want.group.devices:
+            dimension = _device(wanted.name)
+            values[dimension] = values.get(dimension, 0) + wanted.count
+        return tuple(values.get(d, 0) for d in self._dimensions)
+
+    def _vector(self, room: Room) -> tuple[int, ...]:
+        values = {
+            "cpu": room.free.cpu_mhz,
+            "memory": room.free.memory_mib,
+            "disk": room.free.disk_mib,
+            "cores": room.free.cores,
+            "ports": room.dynamic_ports,
+            "allocations": UNLIMITED if room.allocations is None else room.allocations,
+            **{_device(kind): count for kind, count in room.devices.items()},
+        }
+        return tuple(values.get(d, 0) for d in self._dimensions)
+
+
+def price(kind: Kind, spot_share: float) -> float:
+    """Give what a machine of a kind costs in a mix of markets, or in its only market: USD an hour."""
+    spot = min((o.price for o in kind if o.market is Market.SPOT), default=None)
+    on_demand = min((o.price for o in kind if o.market is Market.ON_DEMAND), default=None)
+    if spot is None or on_demand is None:
+        return kind[0].price
+    return spot_share * spot + (1 - spot_share) * on_demand
+
+
+def _dimensions(parts: Sequence[Part]) -> tuple[str, ...]:
+    """Name the dimensions that these wants use at all."""
+    found = {"cpu", "memory", "disk", "allocations"}
+    for part in parts:
+        group = part.want.group
+        found |= {"cores"} if group.ask.cores else set()
+        found |= {"ports"} if group.dynamic_ports else set()
+        found |= {_device(d.name) for d in group.devices}
+    return tuple(sorted(found))
+
+
+def _device(name: str) -> str:
+    return f"device {devices.type_of(name)}"
