@@ -1,6 +1,7 @@
 """The ClusterGroup document: text in, checked and frozen values out."""
 
 from schemas.document.base import Duration, format_duration, parse_duration
+from schemas.document.effective import EffectiveMachine, effective_machine
 from schemas.document.group import (
     API_VERSION,
     KIND,
@@ -14,7 +15,7 @@ from schemas.document.group import (
     Subnet,
 )
 from schemas.document.load import Loaded, LoadedGroup, check_together, load
-from schemas.document.machine import Arch, Download, EffectiveMachine, Machine, effective_machine
+from schemas.document.machine import Arch, Download, Machine
 from schemas.document.pool import (
     Capacity,
     Drain,

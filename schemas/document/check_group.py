@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from schemas.document.machine import AgentConfigSource, effective_machine
+from schemas.document.effective import effective_machine
+from schemas.document.machine import AgentConfigSource
 from schemas.document.partial import UnreadError, read_items
 from schemas.document.problem import Finding, Path
 from schemas.document.similar import similar_type

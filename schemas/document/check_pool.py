@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.catalogue import Catalogue
-from schemas.document.machine import effective_machine
+from schemas.document.effective import effective_machine
 from schemas.document.partial import UnreadError, read_items
 from schemas.document.problem import Finding, Path
 from schemas.document.similar import similar_type

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, WithJsonSchema
 
 from schemas.document.base import Model, Text
-
-if TYPE_CHECKING:
-    from schemas.document.group import ClusterGroup
-    from schemas.document.pool import Pool
-    from schemas.document.servers import Servers
 
 Arch = Literal["x86_64", "arm64"]
 
@@ -109,27 +103,3 @@ class MachineOverride(Model):
     """How Nomad gets onto these machines."""
     agent_config: AgentConfig | None = None
     """Agent configuration of these machines, in place of the group's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EffectiveMachine:
-    """What a pool's machines or the servers are made from, overrides applied."""
-
-    images: Mapping[str, str]
-    """Image by architecture."""
-    install: Literal["baked", "apt"] | Download
-    agent_config: Mapping[str, Any]
-    """Empty when it lies elsewhere."""
-    agent_config_source: AgentConfigSource | None
-
-
-def effective_machine(group: ClusterGroup, of: Pool | Servers) -> EffectiveMachine:
-    """Merge `spec.machine` with what a pool or the servers override."""
-    base, over = group.spec.machine, of.machine
-    agent = base.agent_config if over.agent_config is None else over.agent_config
-    return EffectiveMachine(
-        images={str(arch): image for arch, image in (*base.images.items(), *(over.images or {}).items())},
-        install=base.install if over.install is None else over.install,
-        agent_config={} if isinstance(agent, AgentConfigSource) else agent,
-        agent_config_source=agent if isinstance(agent, AgentConfigSource) else None,
-    )
