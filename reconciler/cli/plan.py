@@ -13,8 +13,7 @@ from reconciler.cli.options import Given
 from reconciler.cli.show import parts
 from reconciler.cli.show.console import console_for
 from reconciler.cli.show.plain import print_plain
-from reconciler.cli.show.tables import Column, section, table
-from reconciler.cli.show.words import count, money, why_text
+from reconciler.cli.show.words import count, money
 from reconciler.status import GroupStatus
 
 
@@ -42,13 +41,7 @@ def _text(console: Console, status: GroupStatus) -> None:
     mode = "" if status.mode == "enforce" else f" (mode: {status.mode}: nothing is carried out)"
     parts.title(console, status, f"{what}{mode}", "act" if pending else "good")
     if pending:
-        section(console, "To do", "in this order")
-        columns = (Column("ACTION"), Column("CAUSE"), Column("USD/H", right=True), Column("WHY"))
-        table(
-            console,
-            columns,
-            [(a.what, a.cause, money(a.price) if a.price else "", why_text(a)) for a in status.actions],
-        )
+        parts.actions(console, status.actions, "To do", "in this order")
     parts.holds(console, status.holds)
     parts.warnings(console, status)
     parts.cost(console, status)
@@ -60,16 +53,7 @@ def _totals(console: Console, status: GroupStatus) -> None:
     cost = status.cost
     bound = f"; no set of machines for this demand costs less than {money(cost.bound)}" if cost.bound else ""
     machines = sum(a.count for a in status.actions)
-    console.print(
-        Text.assemble(
-            ("Plan", "title"),
-            "  ",
-            (f"{money(cost.planned)} USD an hour more at most", "price"),
-            f" for {count(machines, 'machine')}{bound}",
-        )
-    )
-    console.print(
-        Text.assemble(
-            ("Digest", "title"), f"  {status.digest}", ("  (--once --digest refuses any other plan)", "faint")
-        )
-    )
+    more = (f"{money(cost.planned)} USD an hour more at most", "price")
+    parts.labelled(console, "Plan", Text.assemble(more, f" for {count(machines, 'machine')}{bound}"))
+    refuses = ("  (--once --digest refuses any other plan)", "faint")
+    parts.labelled(console, "Digest", Text.assemble(status.digest, refuses))

@@ -58,7 +58,7 @@ def status_of(
         name=group.metadata.name,
         mode=group.spec.mode,
         observed_at=snapshot.observed_at,
-        converged=converged,
+        converged=converged and group.spec.mode == "enforce",
         conditions=conditions_of(look),
         servers=servers,
         pools=pools,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.typed import ROOT, environment, reconcile
+from support.typed import ROOT, environment, reconcile, reconcile_here
 
 HEAVY = ("pydantic", "boto3", "httpx", "rich", "anyio", "highspy", "msgspec", "ruamel", "schemas.document", "providers")
 
@@ -98,18 +98,24 @@ def test_no_short_help_is_cut_off() -> None:
     ],
 )
 def test_a_usage_error_says_the_way_out(arguments: list[str], said: str) -> None:
-    typed = reconcile(*arguments)
+    typed = reconcile_here(*arguments)
 
     assert (typed.code, typed.out) == (64, "")
     assert said in typed.err
+
+
+def test_a_usage_error_ends_a_process_with_64_and_without_a_traceback() -> None:
+    typed = reconcile("paln")
+
+    assert (typed.code, typed.out) == (64, "")
     assert "Traceback" not in typed.err
 
 
 def test_two_groups_want_a_choice_for_a_digest_and_for_a_pool(tmp_path: Path) -> None:
     both = documents(tmp_path, a=GOOD.format(name="a"), b=GOOD.format(name="b"))
 
-    digest = reconcile("--once", "--sandbox", "--digest", "0", "-f", str(both))
-    render = reconcile("render", "servers", "-f", str(both))
+    digest = reconcile_here("--once", "--sandbox", "--digest", "0", "-f", str(both))
+    render = reconcile_here("render", "servers", "-f", str(both))
 
     assert (digest.code, render.code) == (64, 64)
     assert "choose it with --group (a, b)" in digest.err
@@ -156,7 +162,7 @@ def test_a_bad_document_leaves_no_state_file(tmp_path: Path) -> None:
 def test_validate_gives_problems_as_data(tmp_path: Path) -> None:
     folder = documents(tmp_path, bad=GOOD.format(name="bad").replace("count: 3", "count: 4"))
 
-    typed = reconcile("validate", "-f", str(folder), "-o", "json")
+    typed = reconcile_here("validate", "-f", str(folder), "-o", "json")
     found = json.loads(typed.out)
 
     assert typed.code == 65

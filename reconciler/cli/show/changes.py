@@ -144,5 +144,5 @@ def _end(before: Tick | None, tick: Tick) -> Iterator[Change]:
             else "nothing waits for room"
         )
         yield Change(sign=".", text=text, style="faint")
-    if tick.converged and not (before and before.converged):
+    if tick.converged and tick.group.spec.mode == "enforce" and not (before and before.converged):
         yield Change(sign="=", text="converged", style="good")

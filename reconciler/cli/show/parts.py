@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from reconciler.cli.show.tables import Column, section, table
-from reconciler.cli.show.words import count, money, percent, work_text
-from reconciler.status import Condition, GroupStatus, NodeRow
+from reconciler.cli.show.words import count, money, percent, why_text, work_text
+from reconciler.status import Act, Condition, GroupStatus, NodeRow
 from schemas.plan import Hold
 
 STATES = {"ready": "good", "running": "good", "down": "bad", "disconnected": "bad", "asked": "faint", "booting": "act"}
@@ -98,6 +98,13 @@ def _nodes(console: Console, rows: Sequence[NodeRow]) -> None:
     )
 
 
+def actions(console: Console, found: Sequence[Act], heading: str, note: str) -> None:
+    """Print what a plan would do, with the price at the dearest, and why."""
+    section(console, heading, note)
+    columns = (Column("ACTION"), Column("CAUSE"), Column("USD/H", right=True), Column("WHY"))
+    table(console, columns, [(a.what, a.cause, money(a.price) if a.price else "", why_text(a)) for a in found])
+
+
 def holds(console: Console, found: Sequence[Hold]) -> None:
     """Print what was not done and why, each with its subject, in full."""
     if not found:
@@ -129,17 +136,24 @@ def warnings(console: Console, status: GroupStatus) -> None:
             console.print(Padding(Text(warning), (0, 0, 0, 2), expand=False))
 
 
-def cost(console: Console, status: GroupStatus, more: str = "") -> None:
+def cost(console: Console, status: GroupStatus) -> None:
     """Print what the group costs."""
     c = status.cost
-    text = Text.assemble(
-        ("Cost", "title"),
-        "  ",
-        (f"{money(c.hourly)} USD an hour", "price"),
-        f": servers {money(c.servers)}, clients {money(c.clients)}; limits.maxHourlyCost is {c.limit:g}{more}",
-    )
+    figures = f": servers {money(c.servers)}, clients {money(c.clients)}; limits.maxHourlyCost is {c.limit:g}"
     console.print()
-    console.print(text)
+    labelled(console, "Cost", Text.assemble((f"{money(c.hourly)} USD an hour", "price"), figures))
+
+
+def labelled(console: Console, label: str, text: Text) -> None:
+    """Print a label, and beside it what may be long."""
+    if not console.is_terminal:
+        console.print(Text.assemble((label.ljust(6), "title"), "  ", text))
+        return
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True, min_width=6)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text(label, style="title"), text)
+    console.print(grid)
 
 
 def _entry(console: Console, head: Text, text: str) -> None:

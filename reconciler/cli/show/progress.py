@@ -86,7 +86,7 @@ class Progress:
         grid = Table.grid()
         for name, tick in sorted(self._last.items()):
             text = Text.assemble((f"{stamp}  ", "bold"), (f"{name}  " if self._many else ""), _standing(tick))
-            done = Text("= ", style="good") if tick.converged else None
+            done = Text("= ", style="good") if tick.converged and tick.group.spec.mode == "enforce" else None
             grid.add_row(Padding(done or Spinner("line", style="act"), (0, 1, 0, 0)), text)
         return grid
 

@@ -16,7 +16,7 @@ from reconciler.cli.show.plain import plain, print_plain
 from reconciler.cli.show.tables import Column, section, table
 from reconciler.cli.show.words import count, got_text, money, result_text, span, why_text
 from reconciler.loop import Run, exit_code
-from reconciler.status import Done, GroupStatus, status_of
+from reconciler.status import Act, Done, GroupStatus, status_of
 from schemas.plan import Reason, Result
 
 
@@ -56,7 +56,7 @@ def show_runs(
 def _plain(run: Run, history: History, status: GroupStatus) -> dict[str, Any]:
     """Give a group's status with the actions that were carried out; those only planned are ``pending``."""
     whole: dict[str, Any] = plain(status)
-    pending = [] if run.last.outcomes else whole["actions"]
+    pending = plain(_pending(run, status))
     whole["cost"] |= {"bought": plain(_bought(history)), "boughtBound": plain(history.bound)}
     whole |= {
         "actions": [_done(done) for done in history.done],
@@ -66,6 +66,11 @@ def _plain(run: Run, history: History, status: GroupStatus) -> dict[str, Any]:
         "waitedOut": run.waited_out,
     }
     return whole
+
+
+def _pending(run: Run, status: GroupStatus) -> tuple[Act, ...]:
+    """Give what was planned and not carried out."""
+    return () if run.last.outcomes else status.actions
 
 
 def _done(done: Done) -> dict[str, Any]:
@@ -82,6 +87,8 @@ def _text(console: Console, run: Run, history: History, status: GroupStatus) -> 
     parts.servers(console, status)
     parts.nodes(console, status)
     _launched(console, history)
+    if pending := _pending(run, status):
+        parts.actions(console, pending, "Planned", "and not carried out")
     _failed(console, history)
     parts.holds(console, status.holds)
     parts.conditions(console, status.conditions, notable=True)
@@ -147,8 +154,8 @@ def _bound(console: Console, history: History) -> None:
     bought = _bought(history)
     if not bought:
         return
-    text = f"      clients bought in this run: {money(bought)} USD an hour"
+    text = f"{money(bought)} USD an hour for the clients of this run"
     if history.bound:
         ratio = bought / history.bound
         text += f"; no set of machines for that demand costs less than {money(history.bound)} (x{ratio:.3f})"
-    console.print(text)
+    parts.labelled(console, "Bought", Text(text))
