@@ -77,6 +77,7 @@ class RunningAlloc:
     watch_until: float | None = None  # the health watcher is on, and says unhealthy then
     all_running_since: float | None = None  # for the health watcher
     killed_at: float | None = None  # its tasks are being stopped and will have ended then
+    restored: bool = False  # taken up again by a restarted agent
     destroyed: bool = False  # the servers do not know it any more: no verdict on its health
 
 
@@ -110,4 +111,5 @@ class Agent:
     dirty: list[str] = field(default_factory=list)  # allocations whose change the servers have not heard
     update_at: float | None = None  # when the next update is sent
     pulling: bool = False  # a pull is scheduled
+    warm: bool = False  # it has started a task in this life
     deferred: list[Deferred] = field(default_factory=list)  # what came while it was frozen

@@ -25,7 +25,8 @@ ClientUpdate = Callable[[str, list[tuple[RunningAlloc, bool]]], bool]
 _SECOND_HEARTBEAT = 0.4  # after a disconnect, when the allocations are reported
 _REFUSED_RETRY = 5.0  # allocSyncRetryIntv
 _RESTORED_PULL = 1.5  # a restarted agent takes up its work before it hears of changes
-_REREGISTER = 0.8  # a purged node finds out
+_REREGISTER = (0.2, 1.5)  # a purged node finds out (recorded)
+_NODE_UPDATE = (5.0, 10.0)  # nodeUpdateRetryIntv: what a fingerprinter finds later is told with this delay
 
 
 class Agents:
@@ -42,6 +43,7 @@ class Agents:
         self._on("nomad.pull_all", self._pull_all)
         self._on("nomad.update", self._update)
         self._on("nomad.driver_lost", self._driver_lost)
+        self._on("nomad.disowned", self._disowned)
         self._on("nomad.task", self._runner.due)
         self._on("nomad.killed", self._runner.killed)
         self._on("nomad.health", self._runner.health_due)
@@ -87,13 +89,14 @@ class Agents:
         agent.life += 1
         agent.status = UP
         agent.started_at = self._store.kernel.now
-        agent.registered = agent.heartbeating = agent.pulling = False
+        agent.registered = agent.heartbeating = agent.pulling = agent.warm = False
         agent.update_at = None
         agent.dirty, agent.inbox, agent.deferred = [], [], []
         agent.attributes = fingerprint(agent.spec, self._store.state.settings, self._store.kernel)
         self._after(agent, self._store.state.settings.delays.agent_start, "nomad.register")
         if agent.spec.unhealthy_after_seconds is not None:
-            self._after(agent, agent.spec.unhealthy_after_seconds, "nomad.driver_lost")
+            late = self._store.kernel.chance().uniform(*_NODE_UPDATE)
+            self._after(agent, agent.spec.unhealthy_after_seconds + late, "nomad.driver_lost")
 
     def kill(self, name: str) -> None:
         """End an agent's process; its tasks live on, its data stays."""
@@ -232,7 +235,7 @@ class Agents:
             return
         node = self._store.state.nodes.get(agent.node_id)
         if node is None:
-            self._after(agent, _REREGISTER, "nomad.register")
+            self._after(agent, self._store.kernel.chance().uniform(*_REREGISTER), "nomad.register")
             return
         self._nodes.update_status(node, nd.READY)
         self._nodes.heard(node.id)
@@ -245,7 +248,13 @@ class Agents:
         """A node's record was deleted: a live agent finds out, ends its work and registers again."""
         agent = self._store.state.agents.get(self._store.state.known.get(node_id, ""))
         if agent is not None and agent.status != STOPPED:
-            self._after(agent, _REREGISTER, "nomad.register")
+            self._after(agent, self._store.state.settings.delays.pull, "nomad.disowned")
+            self._after(agent, self._store.kernel.chance().uniform(*_REREGISTER), "nomad.register")
+
+    def _disowned(self, agent: Agent) -> None:
+        """The servers know no work of this node: all of it ends."""
+        for runner in list(agent.allocs.values()):
+            self._runner.destroy(agent, runner)
 
     def _driver_lost(self, agent: Agent) -> None:
         if not self._retry(agent, "nomad.driver_lost") and agent.node_id in self._store.state.nodes:
@@ -297,16 +306,12 @@ class Agents:
 
     # -- reporting
 
-    def _report(self, agent: Agent, runner: RunningAlloc, /, *, urgent: bool) -> None:
-        """Note a change; what is urgent is sent with the next tick, the rest within a second."""
+    def _report(self, agent: Agent, runner: RunningAlloc) -> None:
+        """Note a change; it is sent with the next batch."""
         if runner.id not in agent.dirty:
             agent.dirty.append(runner.id)
-        delays = self._store.state.settings.delays
-        wait = delays.update if urgent else delays.slow_update
-        at = self._store.kernel.now + wait
-        if agent.update_at is None or at < agent.update_at:
-            agent.update_at = at
-            self._after(agent, wait, "nomad.update", at)
+        if agent.update_at is None:
+            self._again(agent, self._store.state.settings.delays.update)
 
     def _update(self, agent: Agent, at: float) -> None:
         if agent.update_at != at or not agent.registered:

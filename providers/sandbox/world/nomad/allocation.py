@@ -138,7 +138,7 @@ class PlacementMetrics:
     nodes_evaluated: int = 0
     nodes_filtered: int = 0
     nodes_in_pool: int = 0
-    nodes_available: dict[str, int] = field(default_factory=dict)
+    nodes_available: dict[str, int] | None = None
     nodes_exhausted: int = 0
     node_pool: str = ""
     class_filtered: dict[str, int] = field(default_factory=dict)

@@ -62,20 +62,19 @@ class BlockedEvals:
         if not loses:
             state.captured.pop(old_id, None)
             state.escaped.pop(old_id, None)
-        loser = new if loses else old
-        self._store.kernel.after(self._store.state.settings.delays.duplicate_reap, "nomad.reap", loser.id)
+        state.duplicates.append(new if loses else old)
+        self._store.kernel.after(self._store.state.settings.delays.duplicate_reap, "nomad.reap")
         return loses
 
-    def _reap(self, eval_id: str) -> None:
-        """Cancel a displaced evaluation (the leader's reaper of duplicates)."""
-        evaluation = self._store.state.evals.get(eval_id)
-        if evaluation is None or evaluation.status != ev.BLOCKED:
-            return
-        cancelled = copy.copy(evaluation)
-        cancelled.status = ev.CANCELED
-        cancelled.description = f'existing blocked evaluation exists for job "{evaluation.job_id}"'
-        cancelled.modify_time = self._store.kernel.now
-        self._store.upsert_evals(self._store.next_index("evals"), [cancelled])
+    def _reap(self) -> None:
+        """Cancel displaced evaluations (the leader's reaper of duplicates); they end as their tracker knew them."""
+        duplicates, self._state.duplicates = self._state.duplicates, []
+        for evaluation in duplicates:
+            if evaluation.id in self._store.state.evals:
+                evaluation.status = ev.CANCELED
+                evaluation.description = f'existing blocked evaluation exists for job "{evaluation.job_id}"'
+                evaluation.modify_time = self._store.kernel.now
+                self._store.upsert_evals(self._store.next_index("evals"), [evaluation])
 
     def _missed_unblock(self, evaluation: Evaluation) -> bool:
         """Whether capacity changed between what the scheduler saw and now."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from providers.sandbox.world.nomad.allocation import Allocation, ClientState, NodeScore, PlacementMetrics
+from providers.sandbox.world.nomad.allocation import Allocation, NodeScore, PlacementMetrics
 from providers.sandbox.world.nomad.jobspec import GroupSpec, JobSpec
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ class Plan:
 
     evaluation: Evaluation
     job: JobSpec | None
-    now: float
     stops: dict[str, dict[str, Allocation]] = field(default_factory=dict)
     places: dict[str, dict[str, Allocation]] = field(default_factory=dict)
     preemptions: dict[str, dict[str, Allocation]] = field(default_factory=dict)
@@ -57,7 +56,6 @@ class Plan:
         new.desired, new.desired_description = "stop", description
         if client:
             new.client = client
-            new.states.append(ClientState(client, self.now))
         if followup:
             new.followup_eval_id = followup
         self.stops.setdefault(alloc.node_id, {})[alloc.id] = new

@@ -174,7 +174,7 @@ class DeploymentWatcher:
         if changed:
             self._store.upsert_allocs(index, changed)
         evaluation = self._evaluation(deployment)
-        self._store.upsert_evals(index, [evaluation])
+        self._store.upsert_evals(index, [evaluation], nested=True)
         self._worker.hand_on([evaluation])
         self.changed(changed)
 
@@ -217,7 +217,7 @@ class DeploymentWatcher:
         if again is not None:
             self._jobs.put(again)
         evaluation = self._evaluation(deployment)
-        self._store.upsert_evals(index, [evaluation])
+        self._store.upsert_evals(index, [evaluation], nested=True)
         self._worker.hand_on([evaluation])
         self._watched.pop(deployment.id, None)
         return evaluation
@@ -304,7 +304,7 @@ class DeploymentWatcher:
                 alloc.deployment_status.modify_index = index
                 alloc.modify_index = alloc.alloc_modify_index = index
         evaluation = self._evaluation(deployment)
-        self._store.upsert_evals(index, [evaluation])
+        self._store.upsert_evals(index, [evaluation], nested=True)
         self._worker.hand_on([evaluation])
         self._wake(deployment.id)
         return evaluation
@@ -325,7 +325,7 @@ class DeploymentWatcher:
             return self._answer(None, index)
         self._store.update_deployment(index, deployment.id, dep.RUNNING, dep.DESC_RUNNING)
         evaluation = self._evaluation(deployment)
-        self._store.upsert_evals(index, [evaluation])
+        self._store.upsert_evals(index, [evaluation], nested=True)
         self._worker.hand_on([evaluation])
         self._wake(deployment.id)
         return self._answer(evaluation, index)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 DRAINING, COMPLETE, CANCELED = "draining", "complete", "canceled"
 _ACCESSOR = "token:acls-disabled"
 _LOOK = 0.02  # how soon the job watcher sees a change
+_AT_ONCE, _SOON = 0.5, 0.005  # an empty node's drain may be complete before the request is answered, or just after
 
 
 class Drainer:
@@ -37,6 +38,7 @@ class Drainer:
         store.kernel.on("nomad.drain_look", self._look)
         store.kernel.on("nomad.drain_work", self._work)
         store.kernel.on("nomad.drain_deadline", self._deadline)
+        store.kernel.on("nomad.drain_done", self._done)
 
     @property
     def _now(self) -> float:
@@ -127,8 +129,19 @@ class Drainer:
             self._wake()
         self._set_timer()
         if self._is_done(node):
-            self._transition(self._remaining(node))
-            self._complete(node)
+            if self._store.kernel.chance().random() < _AT_ONCE:
+                self._finish(node)
+            else:
+                self._store.kernel.after(_SOON, "nomad.drain_done", node.id)
+
+    def _finish(self, node: Node) -> None:
+        self._transition(self._remaining(node))
+        self._complete(node)
+
+    def _done(self, node_id: str) -> None:
+        node = self._store.state.nodes.get(node_id)
+        if node is not None and node.drain is not None and self._is_done(node):
+            self._finish(node)
 
     def restore(self) -> None:
         """Take up all drains, as a new leader does."""
@@ -207,8 +220,10 @@ class Drainer:
             if not batch and not alloc.wants_migration:
                 drainable.append(alloc.id)
         if not batch and group.migrate is not None:
-            count = min(len(drainable), healthy - (group.count - group.migrate.max_parallel))
-            drain += drainable[: max(0, count)]
+            count = max(0, min(len(drainable), healthy - (group.count - group.migrate.max_parallel)))
+            if count < len(drainable):
+                self._store.kernel.chance().shuffle(drainable)
+            drain += drainable[:count]
         return done
 
     def _check_migrated(self) -> None:
@@ -279,7 +294,7 @@ class Drainer:
             )
         index = self._store.next_index("allocs")
         self._store.upsert_allocs(index, changed)
-        self._store.upsert_evals(index, evals.values())
+        self._store.upsert_evals(index, evals.values(), nested=True)
         self._worker.hand_on(evals.values())
         self.changed(changed)
 

@@ -38,7 +38,7 @@ class GenericScheduler:
         self._eval = evaluation
         self._job = job
         self._batch = evaluation.type == "batch"
-        self._plan = Plan(evaluation, job, store.kernel.now)
+        self._plan = Plan(evaluation, job)
         self._ctx = Context(store, self._plan)
         self._out = Outcome(self._plan, self._ctx.eligibility)
         self._stack = None if job is None or job.stop else GenericStack(self._ctx, job, batch=self._batch)
@@ -256,6 +256,8 @@ class GenericScheduler:
 
     def _track(self, new: Allocation, old: Allocation) -> None:
         before = self._planned(old)
+        if old.id in self._plan.stops.get(old.node_id, ()):
+            before.desired_description = ""  # replacing the planned stop loses it, in Nomad too
         group = self._store.spec(old.job_key).groups.get(old.group)
         track(new, before, group.reschedule if group is not None else None, self._store.kernel.now)
 

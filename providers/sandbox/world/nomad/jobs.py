@@ -230,6 +230,8 @@ class Jobs:
             setattr(children, job.status, getattr(children, job.status) - 1)
             parent.summary.modify_index = index
             self._store.children.get(parent.name, {}).pop(job.name, None)
+        for deployment in self._store.job_deployments(job.name):
+            self._store.delete_deployment(deployment.id)
         needed = {a.job_key for a in self._store.job_allocs(job.name)}
         for key in job.versions:
             if key not in needed:
@@ -247,7 +249,9 @@ class Jobs:
         if force_reschedule:
             self._force_reschedule(job)
         evaluation = self._eval(job, ev.JOB_REGISTER, modify_index=job.modify_index)
-        index = self._worker.create([evaluation])
+        index = self._store.next_index("evals")
+        self._store.upsert_evals(index, [evaluation], nested=True)
+        self._worker.hand_on([evaluation])
         return {
             "EvalCreateIndex": index,
             "EvalID": evaluation.id,
@@ -452,8 +456,7 @@ class Jobs:
         new.transition = new.transition or Transition()
         new.transition.migrate = True
         new.transition.no_shutdown_delay = no_shutdown_delay
-        if reschedule:
-            new.transition.reschedule = True
+        new.transition.reschedule = reschedule
         spec = self._store.spec(alloc.job_key)
         index = self._store.next_index("allocs")
         self._store.upsert_allocs(index, [new])
@@ -468,6 +471,6 @@ class Jobs:
             create_time=self._now,
             modify_time=self._now,
         )
-        self._store.upsert_evals(index, [evaluation])
+        self._store.upsert_evals(index, [evaluation], nested=True)
         self._worker.hand_on([evaluation])
         return {"EvalID": evaluation.id, "Index": index}

@@ -67,7 +67,7 @@ def apply_plan(store: Store, plan: Plan) -> Applied:
     out.changed = places + stops + victims
     store.upsert_allocs(index, out.changed)
     out.evals = _preemption_evals(store, victims)
-    store.upsert_evals(index, out.evals)
+    store.upsert_evals(index, out.evals, nested=True)
     return out
 
 

@@ -75,7 +75,7 @@ def metrics(m: PlacementMetrics) -> Json:
         "ConstraintFiltered": _or_null(dict(m.constraint_filtered)),
         "DimensionExhausted": _or_null(dict(m.dimension_exhausted)),
         "NodePool": m.node_pool,
-        "NodesAvailable": dict(m.nodes_available),
+        "NodesAvailable": m.nodes_available if m.nodes_available is None else dict(m.nodes_available),
         "NodesEvaluated": m.nodes_evaluated,
         "NodesExhausted": m.nodes_exhausted,
         "NodesFiltered": m.nodes_filtered,

@@ -19,9 +19,9 @@ class Delays:
     schedule: float = 0.02  # an evaluation waits in the broker and is processed
     pull: float = 0.05  # a client hears of a change of its allocations
     task_start: float = 0.25  # from received to running, mock_driver and raw_exec
-    first_task_start: float = 0.3  # more, for what an agent starts right after its own start
-    update: float = 0.2  # a client sends its changes in batches (allocSyncIntv), ...
-    slow_update: float = 0.4  # ... the less urgent ones with every fifth
+    first_task_start: float = 0.45  # more, for the first that an agent starts
+    young_task_start: float = 0.2  # more, for what it starts within its own first seconds
+    update: float = 0.1  # a client sends its changes in batches
     server_batch: float = 0.05  # the leader gathers client updates (batchUpdateInterval)
     agent_start: float = 0.15  # from start to registration
     agent_ready: float = 0.05  # from registration to the first heartbeat

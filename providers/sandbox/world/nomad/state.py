@@ -60,6 +60,7 @@ class Blocked:
     system: dict[str, Evaluation] = field(default_factory=dict)
     jobs: dict[str, str] = field(default_factory=dict)  # job → the one that is tracked
     unblocked: dict[str, int] = field(default_factory=dict)  # class or resource → index of its last change
+    duplicates: list[Evaluation] = field(default_factory=list)  # displaced, to be cancelled by a "nomad.reap" event
     retrying: bool = False  # a "nomad.unblock_failed" event is to come
 
 

@@ -105,10 +105,16 @@ class Store:
 
     # -- evaluations
 
-    def upsert_evals(self, index: int, evals: Iterable[Evaluation]) -> None:
-        """Write evaluations: queued counts go to the summary, full success cancels the job's blocked one."""
+    def upsert_evals(self, index: int, evals: Iterable[Evaluation], *, nested: bool = False) -> None:
+        """Write evaluations: queued counts go to the summary, full success cancels the job's blocked one.
+
+        ``nested`` as part of another write: then the jobs' status is not said anew (Nomad does not either).
+        """
         for new in evals:
             self._upsert_eval(index, new)
+            job = self.state.jobs.get(new.job_key)
+            if job is not None and not nested:
+                self.set_job_status(index, job)
         self.state.tables["evals"] = index
 
     def _upsert_eval(self, index: int, new: Evaluation) -> None:
@@ -133,8 +139,6 @@ class Store:
         if old is None:
             self.evals_by_job.setdefault(new.job_key, {})[new.id] = None
         self.state.evals[new.id] = new
-        if job is not None:
-            self.set_job_status(index, job)
 
     def delete_eval(self, eval_id: str) -> None:
         """Forget an evaluation (garbage collection)."""
@@ -303,9 +307,6 @@ class Store:
         new.modify_index, new.modify_time = index, self.kernel.now
         self.state.deployments[new.id] = new
         self.state.tables["deployment"] = index
-        job = self.state.jobs.get(f"{new.namespace}/{new.job_id}")
-        if job is not None:
-            self.set_job_status(index, job)
 
     def update_deployment(self, index: int, deployment_id: str, status: str, description: str) -> None:
         """Write a deployment's new status; success makes the job's version stable."""
@@ -324,7 +325,6 @@ class Store:
             return
         if status == dep.SUCCESSFUL:
             self._mark_stable(index, job, old)
-        self.set_job_status(index, job)
 
     def delete_deployment(self, deployment_id: str) -> None:
         """Forget a deployment (garbage collection)."""
@@ -339,6 +339,7 @@ class Store:
             if key == job.key:
                 job.stable, job.modify_index = True, index
                 self.state.tables["jobs"] = index
+                self.set_job_status(index, job)
 
     # -- jobs
 

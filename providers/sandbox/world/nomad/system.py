@@ -47,7 +47,7 @@ class SystemScheduler:
         self._eval = evaluation
         self._job = job
         self._sysbatch = evaluation.type == "sysbatch"
-        self._plan = Plan(evaluation, job, store.kernel.now)
+        self._plan = Plan(evaluation, job)
         self._ctx = Context(store, self._plan)
         self._out = Outcome(self._plan, self._ctx.eligibility)
         self._live = job is not None and not job.stop

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from providers.sandbox.world.nomad import allocation as al
 from providers.sandbox.world.nomad.agent import RunningAlloc, RunningTask
@@ -21,20 +22,16 @@ _DESCRIPTIONS = {
     al.PENDING: "No tasks have started",
     al.COMPLETE: "All tasks have completed",
 }
+_YOUNG = 2.0
+_KILL_RESTORED = (0.9, 6.1)  # more, for tasks that a restarted agent took up again (recorded: either)
+_SHUT_DOWN_FIRST = 0.05  # the health watcher is shut down before it sees its tasks end: 1 of 20 recorded stops
 PENDING, RUNNING, DEAD = "pending", "running", "dead"
-
-
-class Report(Protocol):
-    """Tells an agent that something of an allocation changed; what is urgent is sent on soon."""
-
-    def __call__(self, agent: Agent, runner: RunningAlloc, /, *, urgent: bool) -> None:
-        """See the class."""
 
 
 class AllocRunner:
     """Runs the allocations of all agents."""
 
-    def __init__(self, store: Store, report: Report) -> None:
+    def __init__(self, store: Store, report: Callable[[Agent, RunningAlloc], None]) -> None:
         self._store = store
         self._report = report
 
@@ -72,11 +69,12 @@ class AllocRunner:
             return
         if alloc.deployment_id != runner.deployment_id:
             runner.deployment_id, runner.healthy = alloc.deployment_id, None
+            runner.watch_until = runner.all_running_since = None
         group = self.group_of(alloc.id)
         if group is not None and runner.killed_at is None:
             self._watch(agent, runner, group)
         if alloc.client != runner.client:
-            self._report(agent, runner, urgent=False)
+            self._report(agent, runner)
 
     def destroy(self, agent: Agent, runner: RunningAlloc) -> None:
         """The servers do not know it: end it without a verdict."""
@@ -92,6 +90,8 @@ class AllocRunner:
         if group is not None:
             running = [t for t in group.tasks if runner.tasks[t.name].state.state == RUNNING]
             wait = max((min(t.kill_after, t.kill_timeout) for t in running), default=0.0)
+            if runner.restored and running:
+                wait += self._store.kernel.chance().choice(_KILL_RESTORED)
             if not skip_delay:
                 wait += group.shutdown_delay + max((t.shutdown_delay for t in running), default=0.0)
         runner.killed_at = self._now + wait
@@ -107,7 +107,9 @@ class AllocRunner:
         for task in runner.tasks.values():
             if task.state.state != DEAD:
                 task.state.state, task.state.finished_at, task.due = DEAD, self._now, None
-        self._judge(runner, healthy=False)
+        if self._store.kernel.chance().random() >= _SHUT_DOWN_FIRST:
+            self._judge(runner, healthy=False)
+        runner.watch_until = None
         self._changed(agent, runner)
 
     def restore(self, agent: Agent, runner: RunningAlloc) -> None:
@@ -115,6 +117,7 @@ class AllocRunner:
         group = self.group_of(runner.id)
         if group is None or self._is_over(runner):
             return
+        runner.restored = True
         for name, task in runner.tasks.items():
             if task.due is not None:
                 self._after(agent, task.due - self._now, "nomad.task", runner.id, name, task.due)
@@ -123,7 +126,7 @@ class AllocRunner:
         else:
             runner.all_running_since = None
             self._watch(agent, runner, group)
-        self._report(agent, runner, urgent=False)
+        self._report(agent, runner)
 
     # -- tasks
 
@@ -156,8 +159,12 @@ class AllocRunner:
 
     def _start_delay(self, agent: Agent, task: TaskSpec) -> float:
         delays = self._store.state.settings.delays
-        young = self._now - agent.started_at < 1.0
-        return delays.task_start + (delays.first_task_start if young else 0.0) + task.start_block
+        delay = delays.task_start + task.start_block
+        if not agent.warm:
+            delay += delays.first_task_start
+        if self._now - agent.started_at < _YOUNG:
+            delay += delays.young_task_start
+        return delay
 
     def due(self, agent: Agent, alloc_id: str, name: str, due: float) -> None:
         """A task starts or ends by itself."""
@@ -180,6 +187,7 @@ class AllocRunner:
             self._ended(agent, runner, spec)
             return
         task = runner.tasks[spec.name]
+        agent.warm = True
         task.state.state, task.state.started_at = RUNNING, self._now
         run_for = spec.run_for
         if run_for is None:
@@ -247,7 +255,7 @@ class AllocRunner:
         runner.client, runner.description = status, _DESCRIPTIONS[status]
         if status == al.FAILED and runner.deployment_id:
             self._judge(runner, healthy=False)
-        self._report(agent, runner, urgent=status in (al.FAILED, al.COMPLETE))
+        self._report(agent, runner)
 
     # -- health
 
@@ -303,7 +311,7 @@ class AllocRunner:
             self._judge(runner, healthy=False)
         else:
             return
-        self._report(agent, runner, urgent=True)
+        self._report(agent, runner)
 
     def _judge(self, runner: RunningAlloc, *, healthy: bool) -> None:
         """Give the verdict, once."""

@@ -1,0 +1,1 @@
+"""Holding the simulated Nomad to what a real one was recorded to do."""
