@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from providers.sandbox.doors.codes import fault_of, refusal_of
+from providers.ec2.codes import fault_of, refusal_of
+from providers.ec2.content import launch_template_data, template_from
 from providers.sandbox.doors.time import Clock, catch_up
 from providers.sandbox.world.ec2 import state as account
 from providers.sandbox.world.ec2.describe import describe_instances
@@ -89,55 +89,18 @@ class SandboxEc2:
         return {pool: price for pool, price in found.items() if price is not None}
 
 
-def launch_template_data(template: Template) -> Json:
-    """Write a template in the shape of EC2's LaunchTemplateData."""
-    data: Json = {
-        "ImageId": template.image_id,
-        "UserData": base64.b64encode(template.user_data.encode()).decode(),
-        "IamInstanceProfile": {"Name": template.instance_profile},
-        "InstanceInitiatedShutdownBehavior": "terminate",
-        "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 1, "InstanceMetadataTags": "enabled"},
-        "TagSpecifications": [
-            {"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in template.tags.items()]}
-        ],
-    }
-    if template.subnet_id is None:
-        data["SecurityGroupIds"] = list(template.security_groups)
-    else:  # EC2 wants the groups beside the subnet then
-        network = {"DeviceIndex": 0, "SubnetId": template.subnet_id, "Groups": list(template.security_groups)}
-        data["NetworkInterfaces"] = [network]
-    if template.instance_type is not None:
-        data["InstanceType"] = template.instance_type
-    return data
-
-
-def template_from(name: str, data: Json) -> Template:
-    """Read a template from EC2's LaunchTemplateData."""
-    network = (data.get("NetworkInterfaces") or [{}])[0]
-    return Template(
-        name=name,
-        image_id=data["ImageId"],
-        user_data=base64.b64decode(data["UserData"]).decode(),
-        security_groups=tuple(network.get("Groups") or data.get("SecurityGroupIds") or ()),
-        instance_profile=data["IamInstanceProfile"]["Name"],
-        tags=_instance_tags(data),
-        instance_type=data.get("InstanceType"),
-        subnet_id=network.get("SubnetId"),
-    )
-
-
 def order_from(data: Json, tags: Mapping[str, str], *, market: str, template: str) -> MachineOrder:
     """Give what a machine will be that is launched with this LaunchTemplateData and these tags."""
-    network = (data.get("NetworkInterfaces") or [{}])[0]
+    content = template_from(template, data)
     return MachineOrder(
-        image=data["ImageId"],
-        instance_type=data.get("InstanceType", ""),
-        subnet=network.get("SubnetId", ""),
+        image=content.image_id,
+        instance_type=content.instance_type or "",
+        subnet=content.subnet_id or "",
         market=market,
-        user_data=base64.b64decode(data["UserData"]).decode(),
-        security_groups=tuple(network.get("Groups") or data.get("SecurityGroupIds") or ()),
-        instance_profile=data["IamInstanceProfile"]["Name"],
-        tags={**_instance_tags(data), **tags},
+        user_data=content.user_data,
+        security_groups=content.security_groups,
+        instance_profile=content.instance_profile,
+        tags={**content.tags, **tags},
         shutdown_behavior=data.get("InstanceInitiatedShutdownBehavior", "stop"),
         tags_in_metadata=data.get("MetadataOptions", {}).get("InstanceMetadataTags") == "enabled",
         template=template,
@@ -172,14 +135,9 @@ def _fleet_error(error: account.FleetError) -> FleetError:
     )
 
 
-def _instance_tags(data: Json) -> dict[str, str]:
-    wanted = (s["Tags"] for s in data.get("TagSpecifications", []) if s["ResourceType"] == "instance")
-    return {tag["Key"]: tag["Value"] for tags in wanted for tag in tags}
-
-
 @contextmanager
 def _translated(what: str, *, writes: bool) -> Iterator[None]:
     try:
         yield
     except Ec2Error as error:
-        raise fault_of(error, what, writes=writes) from error
+        raise fault_of(error.code, error.message, error.status, what=what, writes=writes) from error
