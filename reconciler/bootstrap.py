@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ from providers.stores.sqlite import FileInUseError, NotAStateFileError, SqliteSt
 from reconciler.loop import GroupLoop, Ports
 from schemas.catalogue import Catalogue
 from schemas.document import ClusterGroup
-from schemas.document.load import Loaded, check_together, load
+from schemas.document.load import Loaded, LoadedGroup, check_together, load
 
 T = TypeVar("T")
 
@@ -54,11 +55,31 @@ def documents(files: Sequence[str]) -> Loaded:
     """
     known = catalogue()
     each = [load(_read(path), file=str(path), catalogue=known) for path in _paths(files)]
+    groups = [_addressed(group) for one in each for group in one.groups]
+    nowhere = (g.problem(("spec", "nomad"), *NOWHERE) for g in groups if _lost(g.group))
     return Loaded(
-        groups=tuple(group for one in each for group in one.groups),
-        problems=(*(problem for one in each for problem in one.problems), *check_together(each)),
+        groups=tuple(groups),
+        problems=(*(problem for one in each for problem in one.problems), *check_together(each), *nowhere),
         warnings=tuple(warning for one in each for warning in one.warnings),
     )
+
+
+NOWHERE = ("no servers are managed, and nothing says where Nomad is", "give address, or set NOMAD_ADDR")
+
+
+def _addressed(loaded: LoadedGroup) -> LoadedGroup:
+    """Let $NOMAD_ADDR stand in for an address that a document without servers leaves out (design §3)."""
+    address = os.environ.get("NOMAD_ADDR")
+    if not address or not _lost(loaded.group):
+        return loaded
+    spec = loaded.group.spec
+    nomad = spec.nomad.model_copy(update={"address": address})
+    group = loaded.group.model_copy(update={"spec": spec.model_copy(update={"nomad": nomad})})
+    return replace(loaded, group=group)
+
+
+def _lost(group: ClusterGroup) -> bool:
+    return group.spec.servers is None and group.spec.nomad.address is None
 
 
 def _paths(files: Sequence[str]) -> list[Path]:

@@ -191,7 +191,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why a group could not be placed, in Nomad's words; frozen at its evaluation's birth: it explains, never counts."""
+    """Why a group could not be placed, in Nomad's words; frozen at its birth: it explains and never counts."""
 
     nodes_evaluated: int = 0
     nodes_filtered: int = 0
