@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import click
+import msgspec
 from pydantic_core import PydanticCustomError
 
 from reconciler import bootstrap
@@ -101,6 +102,10 @@ def open_sandbox(given: Given, *, keep: bool = True) -> bootstrap.Sandbox:
     except bootstrap.ScenarioError as error:
         hint = "" if _is_path(given.sandbox) else "; a NAME after --sandbox is a scenario: write --sandbox last"
         raise ExitError(USAGE, f"Error: --sandbox: {error}{hint}") from error
+    except msgspec.MsgspecError as error:
+        raise ExitError(
+            USAGE, f"Error: --state {state}: its world cannot be read ({error}); name another file"
+        ) from error
     _refuse_another_world(given, world)
     return world
 

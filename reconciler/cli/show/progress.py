@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -40,12 +41,18 @@ class Progress:
         self._many = len(groups) > 1
         self._verbose, self._dated = verbose, dated
         self._last: dict[str, Tick] = {}
+        self._lines: dict[str, tuple[bool, str]] = {}  # group → whether it has converged, and where it stands
         self._since: datetime | None = None
+        self._now: datetime | None = None
+        self._heard = 0.0
+        self._spinner = Spinner("line", style="act")
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
         if self._console.is_terminal and not self._console.is_dumb_terminal:
-            self._live = Live(console=self._console, transient=True, refresh_per_second=8)
+            self._live = Live(
+                get_renderable=self._standing, console=self._console, transient=True, refresh_per_second=8
+            )
             self._live.start()
         return self
 
@@ -59,16 +66,21 @@ class Progress:
     def tick(self, tick: Tick) -> None:
         """Tell what is new."""
         name, now = tick.group.metadata.name, tick.snapshot.observed_at
-        self._since = self._since or now
-        stamp = f"{now:%Y-%m-%dT%H:%M:%SZ}" if self._dated else clock((now - self._since).total_seconds())
+        self._since, self._now, self._heard = self._since or now, now, time.monotonic()
+        stamp = self._stamp(now)
         prefix = f"{stamp}  {name}  " if self._many else f"{stamp}  "
         for change in changes(self._last.get(name), tick, verbose=self._verbose):
             self._line(prefix, change.sign, change.text, change.style)
         if self._verbose:
             self._line(prefix, " ", _figures(tick), "faint")
         self._last[name] = tick
+        self._lines[name] = (tick.converged and tick.group.spec.mode == "enforce", _standing(tick))
         if self._live is not None:
-            self._live.update(self._standing(stamp))
+            self._live.refresh()
+
+    def _stamp(self, now: datetime) -> str:
+        since = self._since or now
+        return f"{now:%Y-%m-%dT%H:%M:%SZ}" if self._dated else clock((now - since).total_seconds())
 
     def _line(self, prefix: str, sign: str, text: str, style: str) -> None:
         """Print a line; on a terminal, what is too long goes on under its own beginning."""
@@ -82,12 +94,17 @@ class Progress:
         grid.add_row(Text(prefix.rstrip(), style="faint"), Text(sign, style=style), Text(text, style=style))
         self._console.print(grid)
 
-    def _standing(self, stamp: str) -> Table:
+    def _standing(self) -> Table:
+        """Draw where things stand; the clock of a service moves on between its ticks, virtual time jumps with them."""
         grid = Table.grid()
-        for name, tick in sorted(self._last.items()):
-            text = Text.assemble((f"{stamp}  ", "bold"), (f"{name}  " if self._many else ""), _standing(tick))
-            done = Text("= ", style="good") if tick.converged and tick.group.spec.mode == "enforce" else None
-            grid.add_row(Padding(done or Spinner("line", style="act"), (0, 1, 0, 0)), text)
+        if self._now is None:
+            return grid
+        waited = timedelta(seconds=time.monotonic() - self._heard if self._dated else 0)
+        stamp = self._stamp(self._now + waited)
+        for name, (converged, line) in sorted(dict(self._lines).items()):
+            text = Text.assemble((f"{stamp}  ", "bold"), (f"{name}  " if self._many else ""), line)
+            sign = Text("=", style="good") if converged else self._spinner
+            grid.add_row(Padding(sign, (0, 1, 0, 0)), text)
         return grid
 
 

@@ -156,6 +156,5 @@ def _bound(console: Console, history: History) -> None:
         return
     text = f"{money(bought)} USD an hour for the clients of this run"
     if history.bound:
-        ratio = bought / history.bound
-        text += f"; no set of machines for that demand costs less than {money(history.bound)} (x{ratio:.3f})"
+        text += f"; no set of machines for that demand costs less than {money(history.bound)}"
     parts.labelled(console, "Bought", Text(text))
