@@ -17,6 +17,7 @@ from schemas.faults import Refusal, Source
 from schemas.world import Market, Role, Snapshot
 
 DEARER_MOST = 1.15  # times the cheapest that holds a content: further, EC2's freedom to choose would break the plan
+COUNTED_MOST = 1000
 BELIEVED = 10.0  # times the shipped table's price: above it, a price is a mistake
 
 
@@ -52,11 +53,19 @@ class Shelf:
         total = sum(self.have.values()) + machines
         return min(machines, max(0, on_demand_wanted(self.pool, total) - self.have.get(Market.ON_DEMAND, 0)))
 
-    def spot_share(self, machines: int | None) -> float:
-        """Which part of so many new machines will be spot, 0 to 1; None: of very many."""
+    def spot_share(self, machines: int) -> float:
+        """Which part of so many new machines will be spot, 0 to 1; of none: as the document says."""
         if not machines:
             return self.pool.capacity.spot_percent / 100
         return 1 - self.on_demand_due(machines) / machines
+
+    def on_demand_least(self, machines: int) -> float:
+        """Give the least part, 0 to 1, of new machines that must be on-demand, whichever number is bought."""
+        counted = min(machines, COUNTED_MOST)
+        least = min((self.on_demand_due(n) / n for n in range(1, counted + 1)), default=1.0)
+        if counted < machines:  # but for rounding, it goes one way from here: an end is the least
+            least = min(least, *((self.on_demand_due(n) - 1) / n for n in (counted, machines)))
+        return max(0.0, least)
 
 
 def shelf(promises: Promises) -> Shelf:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,15 +11,15 @@ from reconciler.packing.candidate import Candidate
 from reconciler.packing.distinct import Part, Spread
 from reconciler.packing.feasible import Blocker
 from reconciler.packing.filters import Filters, Looks
+from reconciler.packing.mix import Solve, cheapest_mix
 from reconciler.packing.offers import Offer, Shelf
 from reconciler.packing.room import Room, less, shortage
-from reconciler.packing.solver import Packing, Problem, Purchase
+from reconciler.packing.solver import Packing, Purchase
 from reconciler.packing.solver import solve as cheapest
-from reconciler.packing.vectors import Vectors, price
+from reconciler.packing.vectors import Vectors
 from reconciler.packing.wants import Want
 from schemas.world import Snapshot
 
-CLOSE = 0.05  # shares of spot nearer than this order prices alike
 Load = tuple[tuple[Want, int], ...]  # copies of each want on one machine, in order of service
 Given = Sequence[tuple[Want, Candidate, int]]  # copies that have a place though they are not there yet
 
@@ -70,7 +70,7 @@ def pack(
     shelves: Sequence[Shelf],
     *,
     given: Given = (),
-    solve: Callable[[Problem], Packing] = cheapest,
+    solve: Solve = cheapest,
 ) -> Packed:
     """Place wants on room that is there, and buy the cheapest machines for the rest.
 
@@ -97,26 +97,11 @@ def pack(
     if not parts:
         return Packed(placed=tuple(placed), missing=tuple(missing), rooms=tuple(rooms))
     vectors = Vectors(filters=filters, parts=parts, rooms=there, offers=for_sale)
-    packing, shares = _solved(vectors, shelves, solve)
-    return _read(vectors, packing, shares, before=Packed(placed=tuple(placed), missing=tuple(missing)))
+    packing, bound = cheapest_mix(vectors, shelves, solve)
+    return _read(vectors, packing, bound, before=Packed(placed=tuple(placed), missing=tuple(missing)))
 
 
-def _solved(
-    vectors: Vectors, shelves: Sequence[Shelf], solve: Callable[[Problem], Packing]
-) -> tuple[Packing, Mapping[str, float]]:
-    """Solve with the mix of markets that the number of machines asks for, which the first answer tells."""
-    shares = {shelf.pool.name: shelf.spot_share(None) for shelf in shelves}
-    packing = solve(vectors.problem(shares))
-    counts = dict.fromkeys(shares, 0)
-    for purchase in packing.purchases:
-        counts[vectors.kinds[purchase.offering][0].pool] += purchase.count
-    better = {shelf.pool.name: shelf.spot_share(counts[shelf.pool.name]) for shelf in shelves}
-    if all(abs(better[pool] - share) < CLOSE for pool, share in shares.items()):
-        return packing, shares
-    return solve(vectors.problem(better)), better
-
-
-def _read(vectors: Vectors, packing: Packing, shares: Mapping[str, float], *, before: Packed) -> Packed:
+def _read(vectors: Vectors, packing: Packing, bound: float, *, before: Packed) -> Packed:
     """Turn the solver's answer back into placements and machines."""
     rooms = [room for room, _ in vectors.rooms]
     placed = list(before.placed)
@@ -132,7 +117,7 @@ def _read(vectors: Vectors, packing: Packing, shares: Mapping[str, float], *, be
         placed=tuple(placed),
         missing=(*before.missing, *missing),
         rooms=tuple(rooms),
-        bound=packing.bound * _truth(vectors, shares),
+        bound=bound,
     )
 
 
@@ -149,12 +134,6 @@ def _machine(vectors: Vectors, purchase: Purchase) -> Machine:
 def _turn(machine: Machine) -> tuple[Any, ...]:
     """Whose work is served first is bought for first."""
     return (machine.load[0][0].order, machine.pool, machine.offers[0].price, [copies for _, copies in machine.load])
-
-
-def _truth(vectors: Vectors, shares: Mapping[str, float]) -> float:
-    """How much of a bound in mixed prices is true whichever machines are bought in which market."""
-    used = [(kind[0].price, price(kind, shares.get(kind[0].pool, 0.0))) for kind in vectors.kinds]
-    return min((least / mixed for least, mixed in used), default=1.0)
 
 
 def _passing(

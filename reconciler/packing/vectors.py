@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import le
 
@@ -36,9 +36,8 @@ class Vectors:
         self._dimensions = _dimensions(self.parts)
         self._sort_into_kinds()
 
-    def problem(self, spot_share: Mapping[str, float]) -> Problem:
-        """Write the problem; ``spot_share`` is the part of each pool's new machines that will be spot."""
-        prices = [price(kind, spot_share.get(kind[0].pool, 0.0)) for kind in self.kinds]
+    def problem(self, prices: Sequence[float]) -> Problem:
+        """Write the problem, with a price for each kind in USD an hour."""
         clocks = [self._clock(i, prices) for i in range(len(self.parts))]
         asked = frozenset().union(*(distinct.tokens(p.want) for p in self.parts))
         return Problem(
@@ -163,15 +162,6 @@ class Vectors:
             **{_device(kind): count for kind, count in room.devices.items()},
         }
         return tuple(values.get(d, 0) for d in self._dimensions)
-
-
-def price(kind: Kind, spot_share: float) -> float:
-    """Give what a machine of a kind costs in a mix of markets, or in its only market: USD an hour."""
-    spot = min((o.price for o in kind if o.market is Market.SPOT), default=None)
-    on_demand = min((o.price for o in kind if o.market is Market.ON_DEMAND), default=None)
-    if spot is None or on_demand is None:
-        return kind[0].price
-    return spot_share * spot + (1 - spot_share) * on_demand
 
 
 def _dimensions(parts: Sequence[Part]) -> tuple[str, ...]:

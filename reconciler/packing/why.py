@@ -37,8 +37,10 @@ def pool_blocker(survey: Survey, pool: Pool, want: Want) -> Blocker | None:
 def best_blocker(survey: Survey, want: Want) -> tuple[Pool | None, Blocker]:
     """Give the pool that is nearest to serving a want, and what it lacks."""
     found = [(pool, why) for pool in survey.pools if (why := pool_blocker(survey, pool, want)) is not None]
-    if not found:
+    if not survey.pools:
         return None, Blocker(kind=Kind.NO_OFFERING, text="no pool is in the document")
+    if not found:
+        return None, Blocker(kind=Kind.FULL, text="each pool could serve it, and yet the packing found no place for it")
     return max(found, key=lambda f: f[1].kind)  # the first of equals: pools come by priority
 
 

@@ -246,9 +246,9 @@ def test_a_pool_at_its_maximum_leaves_the_work_to_one_with_room() -> None:
 
 
 def test_what_passes_one_pools_maximum_goes_to_the_next() -> None:
-    whole = a_task_group(ask=Resources(cpu_mhz=6000, memory_mib=4000))
-    first = a_pool(name="first", priority=200, size={"min": 0, "max": 2}, instances={"types": ["m6i.large"]})
-    plan = plan_demand(waiting(a_job(queued=5, groups=(whole,))), a_group(pools=[first, a_pool()]))
+    large = {"types": ["m6i.large"]}
+    first = a_pool(name="first", priority=200, size={"min": 0, "max": 2}, instances=large)
+    plan = plan_demand(waiting(a_job(queued=5, groups=(WHOLE,))), a_group(pools=[first, a_pool(instances=large)]))
 
     assert {p: sum(a.count for a in launches(plan) if a.pool == p) for p in ("first", "general")} == {
         "first": 2,
