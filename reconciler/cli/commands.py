@@ -33,6 +33,7 @@ def validate(*, online: bool, **given: Any) -> None:
 @options.source
 @options.world
 @options.output
+@options.verbose("Also list the offerings that each launch may take.")
 @click.option("--detailed-exitcode", is_flag=True, help="End with 2 when something is to be done, 0 when nothing is.")
 def plan(*, detailed_exitcode: bool, **given: Any) -> None:
     """Show what would be done and what not, with prices; change nothing.
@@ -101,6 +102,7 @@ def schema() -> None:
 )
 @options.source
 @options.output
+@options.verbose("Also name the launch template, on standard error.")
 def render(*, machine: str, arch: str | None, **given: Any) -> None:
     """Print the user data with which the machines of a pool, or the servers, are launched."""
     from reconciler.cli.render import render as work

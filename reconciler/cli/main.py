@@ -45,6 +45,7 @@ class Commands(click.Group):
 @options.source
 @options.world
 @options.output
+@options.verbose("A line for each tick, and every hold by itself.")
 @click.option("--once", is_flag=True, help="Make one pass, then exit.")
 @click.option(
     "--wait", metavar="DURATION", help="With --once: go on until converged, or exit 1 when this time is over (10m)."

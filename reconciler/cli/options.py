@@ -72,10 +72,14 @@ def world(command: F) -> F:
 
 def output(command: F) -> F:
     """How it is printed."""
-    command = click.option("-v", "--verbose", is_flag=True, help="Say more.")(command)
     return click.option(
         "-o", "--output", type=click.Choice(["text", "json", "yaml"]), default="text", help="How to print. [text]"
     )(command)
+
+
+def verbose(help_text: str) -> Callable[[F], F]:
+    """How much is printed; ``help_text`` says what more there is."""
+    return click.option("-v", "--verbose", is_flag=True, help=help_text)
 
 
 def refuse_before_command(ctx: click.Context) -> None:

@@ -26,7 +26,7 @@ def plan(given: Given, *, detailed_exitcode: bool) -> None:
         for place, status in enumerate(found):
             if place:
                 console.print()
-            _text(console, status)
+            _text(console, status, verbose=given.verbose)
     else:
         print_plain({"groups": found}, given.output)
     if code := reach(seen):
@@ -35,13 +35,15 @@ def plan(given: Given, *, detailed_exitcode: bool) -> None:
         raise ExitError(PENDING)
 
 
-def _text(console: Console, status: GroupStatus) -> None:
+def _text(console: Console, status: GroupStatus, *, verbose: bool) -> None:
     pending = len(status.actions)
     what = f"{count(pending, 'action')} to be done" if pending else "nothing is to be done"
     mode = "" if status.mode == "enforce" else f" (mode: {status.mode}: nothing is carried out)"
     parts.title(console, status, f"{what}{mode}", "act" if pending else "good")
     if pending:
         parts.actions(console, status.actions, "To do", "in this order")
+    if verbose:
+        parts.offerings(console, status.actions)
     parts.holds(console, status.holds)
     parts.warnings(console, status)
     parts.cost(console, status)

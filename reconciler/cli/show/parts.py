@@ -105,6 +105,15 @@ def actions(console: Console, found: Sequence[Act], heading: str, note: str) -> 
     table(console, columns, [(a.what, a.cause, money(a.price) if a.price else "", why_text(a)) for a in found])
 
 
+def offerings(console: Console, found: Sequence[Act]) -> None:
+    """Print what each launch may become, cheapest first."""
+    rows = [(a.claim, o.instance_type, o.zone, str(a.market or ""), money(o.price)) for a in found for o in a.offerings]
+    if rows:
+        section(console, "Offerings", "any of which EC2 may choose for a launch")
+        heads = ("LAUNCH", "TYPE", "ZONE", "MARKET", "USD/H")
+        table(console, [Column(h, right=h == "USD/H") for h in heads], rows)
+
+
 def holds(console: Console, found: Sequence[Hold]) -> None:
     """Print what was not done and why, each with its subject, in full."""
     if not found:

@@ -76,7 +76,7 @@ def got_text(done: Done) -> str:
     if done.got:
         return ", ".join(f"{len(g.instances)} {g.instance_type} in {g.zone}" for g in done.got) + market
     if done.instances:
-        return count(len(done.instances), "machine") + market
+        return done.act.what.removeprefix("launch ")  # EC2 does not show them yet
     return f"0 of {done.act.count} machines{market}" if done.act.count else ""
 
 
