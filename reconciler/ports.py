@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from schemas.record import Record
+from schemas.servers import Autopilot, Member
 from schemas.world import (
     Allocation,
     Evaluation,
@@ -19,6 +20,7 @@ from schemas.world import (
     Instance,
     Job,
     Node,
+    RaftPeer,
     ServerView,
     Template,
 )
@@ -63,6 +65,17 @@ class Ec2(Protocol):
         """Launch one instance from a template that names type and subnet (RunInstances); one token gives one."""
         ...
 
+    async def terminate(self, instance_ids: Sequence[str]) -> None:
+        """End machines (TerminateInstances); one that ends already is ended.
+
+        RefusedError(INVALID): EC2 does not know one of them (yet, or any more).
+        """
+        ...
+
+    async def impaired(self, instance_ids: Sequence[str]) -> frozenset[str]:
+        """Tell which of these running instances EC2's status checks call failed (DescribeInstanceStatus)."""
+        ...
+
     async def create_fleet(self, request: FleetRequest) -> FleetAnswer:
         """Launch up to ``count`` instances (CreateFleet ``instant``); repeated byte for byte: the same answer."""
         ...
@@ -105,6 +118,30 @@ class Nomad(Protocol):
 
     async def server_view(self, address: str) -> ServerView:
         """Ask one server at its own address, with stale reads; never raises: who does not answer is not reachable."""
+        ...
+
+    async def autopilot(self) -> Autopilot:
+        """Give what autopilot on the leader believes (consistent); 429 is an answer, ``Servers: null`` an empty one."""
+        ...
+
+    async def raft_configuration(self) -> tuple[RaftPeer, ...]:
+        """Give the leader's raft configuration (consistent)."""
+        ...
+
+    async def members(self) -> tuple[Member, ...]:
+        """Give the servers that gossip knows, the dead too, as whichever agent answers knows them."""
+        ...
+
+    async def remove_peer(self, peer_id: str) -> None:
+        """Take a dead peer out of raft by its id; one that is not in it is out. A living one would come back."""
+        ...
+
+    async def force_leave(self, name: str) -> None:
+        """Make gossip forget a failed member, by its name with region (``prune``); unknown and living ones stay."""
+        ...
+
+    async def transfer_leadership(self, peer_id: str) -> None:
+        """Hand leadership to a voter by its raft id; to the one that leads already changes nothing."""
         ...
 
     async def join(self, address: str, addresses: Sequence[str]) -> int:

@@ -10,10 +10,12 @@ from functools import cached_property
 
 from schemas.catalogue import Catalogue
 from schemas.faults import Source
+from schemas.servers import Autopilot, Member, ServersRecord
 
 TAG = "nomad-reconciler:"
 TAG_CLUSTER, TAG_ROLE, TAG_POOL, TAG_CLAIM = f"{TAG}cluster", f"{TAG}role", f"{TAG}pool", f"{TAG}claim"
 TAG_STORE, TAG_REVISION, TAG_JOIN = f"{TAG}store", f"{TAG}revision", f"{TAG}join"
+TAG_REMOVE = f"{TAG}remove"  # set by an operator: this machine shall go
 META_CLAIM = "unique.nomad_reconciler_claim"
 
 
@@ -267,6 +269,20 @@ class ServerView:
     leader: str | None = None  # RPC address that it names, "" when it knows none
     peers: tuple[RaftPeer, ...] | None = None
     members: tuple[str, ...] | None = None  # alive members' addresses by its gossip
+    gossip: tuple[Member, ...] | None = None  # all members that it knows, the dead too
+    ready: bool | None = None  # it answers for the leader (``GET /v1/agent/health``)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServersLook:
+    """What the leader and EC2 say of the servers together; each server's own word is its ``ServerView``."""
+
+    autopilot: Autopilot | None = None
+    earlier: Autopilot | None = None  # the same question some seconds before: who lives has moved since
+    raft: tuple[RaftPeer, ...] | None = None  # the leader's configuration, a consistent read
+    gossip: tuple[Member, ...] | None = None  # of whichever agent answers for the cluster
+    impaired: frozenset[str] = frozenset()  # instances whose status checks EC2 calls failed
+    fault: str = ""  # what was heard instead of an answer
 
 
 # --- EC2 -------------------------------------------------------------------------------------------------------------
@@ -427,12 +443,15 @@ class Snapshot:
     node_pools: frozenset[str] = frozenset()
     broker_paused: bool = False
     servers: tuple[ServerView, ...] = ()  # each asked at its own address
+    look: ServersLook = field(default_factory=ServersLook)
     # the journal
+    journal_broken: str | None = None  # its record is there and cannot be read: nothing is done on a guess
     store_id: str | None = None
     claims: tuple[Claim, ...] = ()  # asked for, and not yet seen as nodes
     ordinals: Mapping[str, int] = field(default_factory=dict)  # pool → highest ordinal ever used
     refused: tuple[Refused, ...] = ()
     launched_last_minute: int = 0
+    record: ServersRecord = field(default_factory=ServersRecord)
 
     @cached_property
     def node_by_instance(self) -> Mapping[str, Node]:

@@ -109,7 +109,19 @@ def read_script(text: str) -> tuple[Strike, ...]:
 
 
 _WRITES = frozenset(
-    {"create_template", "delete_template", "run_instance", "create_fleet", "create_node_pool", "join", "write"}
+    {
+        "create_template",
+        "delete_template",
+        "run_instance",
+        "create_fleet",
+        "terminate",
+        "create_node_pool",
+        "join",
+        "remove_peer",
+        "force_leave",
+        "transfer_leadership",
+        "write",
+    }
 )
 _OPENS = frozenset({"at"})  # gives another port, which is as faulty
 _NEVER_RAISES: Mapping[str, Callable[[str], Any]] = {

@@ -9,10 +9,11 @@ from providers.ec2.codes import fault_of, refusal_of
 from providers.ec2.content import launch_template_data, template_from
 from providers.sandbox.doors.time import Clock, catch_up
 from providers.sandbox.world.ec2 import state as account
-from providers.sandbox.world.ec2.describe import describe_instances
+from providers.sandbox.world.ec2.describe import describe_by_id, describe_instances, status_of
 from providers.sandbox.world.ec2.errors import Ec2Error
 from providers.sandbox.world.ec2.fleet import FleetOrder, create_fleet
 from providers.sandbox.world.ec2.launch import MachineOrder, run_instance
+from providers.sandbox.world.ec2.lifecycle import terminate
 from providers.sandbox.world.ec2.prices import spot_price
 from providers.sandbox.world.ec2.templates import create_template, delete_template, describe_templates, template_of
 from providers.sandbox.world.epoch import to_datetime
@@ -65,6 +66,20 @@ class SandboxEc2:
         with _translated(f"RunInstances {template.name}", writes=True):
             order = order_from(launch_template_data(template), tags, market=account.ON_DEMAND, template=template.name)
             return instance_of(run_instance(cloud, order, token=token))
+
+    async def terminate(self, instance_ids: Sequence[str]) -> None:
+        """End machines; one that ends already is ended."""
+        cloud = catch_up(self._world, self._clock).cloud
+        with _translated(f"TerminateInstances {', '.join(instance_ids)}", writes=True):
+            terminate(cloud, list(instance_ids))
+
+    async def impaired(self, instance_ids: Sequence[str]) -> frozenset[str]:
+        """Tell which of these running instances fail their status checks."""
+        cloud = catch_up(self._world, self._clock).cloud
+        with _translated("DescribeInstanceStatus", writes=False):
+            asked = describe_by_id(cloud, list(instance_ids))
+        running = [i for i in asked if i.state == account.RUNNING and i.running_at is not None]
+        return frozenset(i.id for i in running if status_of(cloud, i) == "impaired")
 
     async def create_fleet(self, request: FleetRequest) -> FleetAnswer:
         """Launch instances from any of the request's pools; the answer may hold errors too."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from providers.nomad import translate, translate_job
+from providers.nomad import translate, translate_job, translate_servers
 from providers.sandbox.doors.time import Clock, catch_up
 from providers.sandbox.world.nomad.errors import ApiError
 from providers.sandbox.world.servers import answers
 from providers.sandbox.world.servers.answers import NoAnswerError, ServerError
 from providers.sandbox.world.servers.state import ALIVE
 from schemas.faults import OutcomeUnknownError, Refusal, RefusedError, Source, UnansweredError
+from schemas.servers import Autopilot, Member
 from schemas.world import Allocation, Evaluation, Job, Node, RaftPeer, ServerView
 
 if TYPE_CHECKING:
@@ -96,19 +98,74 @@ class SandboxNomad:
         servers, host = catch_up(self._world, self._clock).servers, host_of(address)
         try:
             leader = answers.status_leader(servers, host, stale=True)
-            peers = answers.raft_configuration(servers, host, stale=True)["Servers"]
-            members = answers.members(servers, host)["Members"]
+            peers = translate_servers.raft_peers(answers.raft_configuration(servers, host, stale=True))
+            gossip = translate_servers.members(answers.members(servers, host))
         except NoAnswerError:
             return ServerView(address=host, reachable=False)
+        try:
+            answers.health(servers, host)
+            ready = True
+        except ServerError:
+            ready = False
         return ServerView(
             address=host,
             reachable=True,
             leader=leader,
-            peers=tuple(
-                RaftPeer(id=p["ID"], name=p["Node"], address=p["Address"], leader=p["Leader"], voter=p["Voter"])
-                for p in peers
+            peers=peers,
+            members=tuple(m.address for m in gossip if m.status == ALIVE),
+            gossip=gossip,
+            ready=ready,
+        )
+
+    async def autopilot(self) -> Autopilot:
+        """Give what autopilot on the leader believes."""
+        return await self._ask(
+            "GET /v1/operator/autopilot/health",
+            lambda world: translate_servers.autopilot(
+                answers.autopilot_health(world.servers, self._answering(world))[1]
             ),
-            members=tuple(m["Addr"] for m in members if m["Status"] == ALIVE),
+        )
+
+    async def raft_configuration(self) -> tuple[RaftPeer, ...]:
+        """Give the leader's raft configuration."""
+        return await self._ask(
+            "GET /v1/operator/raft/configuration",
+            lambda world: translate_servers.raft_peers(
+                answers.raft_configuration(world.servers, self._answering(world))
+            ),
+        )
+
+    async def members(self) -> tuple[Member, ...]:
+        """Give the servers that gossip knows; needs no leader."""
+        world = catch_up(self._world, self._clock)
+        for host in self._up(world):
+            return translate_servers.members(answers.members(world.servers, host))
+        raise UnansweredError(Source.NOMAD, "GET /v1/agent/members", self._nobody())
+
+    async def remove_peer(self, peer_id: str) -> None:
+        """Take a peer out of raft; one that is not in it is out."""
+
+        def remove(world: World) -> None:
+            asked = self._answering(world)
+            if any(p["ID"] == peer_id for p in answers.raft_configuration(world.servers, asked)["Servers"]):
+                answers.remove_peer(world.servers, asked, server_id=peer_id)
+
+        await self._ask(f"DELETE /v1/operator/raft/peer?id={peer_id}", remove)
+
+    async def force_leave(self, name: str) -> None:
+        """Make gossip forget a failed member; needs no leader."""
+        world = catch_up(self._world, self._clock)
+        for host in self._up(world):
+            answers.force_leave(world.servers, host, name, prune=True)
+            return
+        raise UnansweredError(Source.NOMAD, f"PUT /v1/agent/force-leave?node={name}", self._nobody())
+
+    async def transfer_leadership(self, peer_id: str) -> None:
+        """Hand leadership to a voter."""
+        what = f"PUT /v1/operator/raft/transfer-leadership?id={peer_id}"
+        await self._ask(
+            what,
+            lambda world: answers.transfer_leadership(world.servers, self._answering(world), server_id=peer_id),
         )
 
     async def join(self, address: str, addresses: Sequence[str]) -> int:
@@ -138,6 +195,8 @@ class SandboxNomad:
                 self._require_leader(world, what)
                 return question(world)
             except ServerError as no:
+                if 400 <= no.status < 500:
+                    raise RefusedError(Source.NOMAD, what, no.text, why=Refusal.INVALID, code=str(no.status)) from no
                 if waited >= no.took:
                     raise UnansweredError(Source.NOMAD, what, no.text) from no
                 await self._clock.sleep(_LEADER_WAIT)
@@ -146,13 +205,28 @@ class SandboxNomad:
                 raise _fault_of(no, what) from no
 
     def _require_leader(self, world: World, what: str) -> None:
+        if not self._up(world):
+            raise UnansweredError(Source.NOMAD, what, self._nobody())
+        answers.require_leader(world.servers, self._answering(world))
+
+    def _answering(self, world: World) -> str:
+        """Give the first address whose agent reaches the leader, else the first that answers at all."""
+        hosts = self._up(world)
+        for host in hosts:
+            with contextlib.suppress(ServerError):
+                answers.require_leader(world.servers, host)
+                return host
+        return hosts[0]
+
+    def _up(self, world: World) -> list[str]:
+        found = []
         for host in self._hosts:
             behind = [host] if _is_address(host) else list(world.state.servers.agents)  # a name is a load balancer's
-            if (answering := next((h for h in behind if world.servers.up(h) is not None), None)) is not None:
-                answers.require_leader(world.servers, answering)
-                return
-        tried = ", ".join(self._hosts) or "no address"
-        raise UnansweredError(Source.NOMAD, what, f"nobody answers at {tried}")
+            found += [h for h in behind if world.servers.up(h) is not None]
+        return found
+
+    def _nobody(self) -> str:
+        return f"nobody answers at {', '.join(self._hosts) or 'no address'}"
 
 
 def host_of(address: str) -> str:
