@@ -80,8 +80,26 @@ def evaluation(full: Json) -> Evaluation:
 
 
 def allocation(stub: Json) -> Allocation:
-    """Read one of ``GET /v1/allocations?resources=true``; its usage is folded as Nomad folds it (facts nomad §2.3)."""
-    given = stub.get("AllocatedResources") or {}
+    """Read one of ``GET /v1/allocations?resources=true``."""
+    usage, ports, devices = held(stub.get("AllocatedResources") or {})
+    return Allocation(
+        id=stub["ID"],
+        namespace=stub.get("Namespace") or "default",
+        job_id=stub.get("JobID") or "",
+        group=stub.get("TaskGroup") or "",
+        node_id=stub.get("NodeID") or "",
+        job_type=stub.get("JobType") or "",
+        desired=stub.get("DesiredStatus") or "",
+        client=stub.get("ClientStatus") or "",
+        usage=usage,
+        ports=ports,
+        devices=devices,
+        created_at=from_ns(stub.get("CreateTime") or 0),
+    )
+
+
+def held(given: Json) -> tuple[Resources, frozenset[int], dict[str, int]]:
+    """Read ``AllocatedResources``: usage, folded as Nomad folds it (facts nomad §2.3), ports, and devices by name."""
     shared, tasks = given.get("Shared") or {}, given.get("Tasks") or {}
     hooks = given.get("TaskLifecycles") or {}
     phases = [(_used(task), hooks.get(name)) for name, task in tasks.items()]
@@ -94,23 +112,10 @@ def allocation(stub: Json) -> Allocation:
         }
     devices: dict[str, int] = {}
     for task in tasks.values():
-        for held in task.get("Devices") or ():
-            name = f"{held.get('Vendor')}/{held.get('Type')}/{held.get('Name')}"
-            devices[name] = devices.get(name, 0) + len(held.get("DeviceIDs") or ())
-    return Allocation(
-        id=stub["ID"],
-        namespace=stub.get("Namespace") or "default",
-        job_id=stub.get("JobID") or "",
-        group=stub.get("TaskGroup") or "",
-        node_id=stub.get("NodeID") or "",
-        job_type=stub.get("JobType") or "",
-        desired=stub.get("DesiredStatus") or "",
-        client=stub.get("ClientStatus") or "",
-        usage=usage,
-        ports=frozenset(ports - {0}),
-        devices=devices,
-        created_at=from_ns(stub.get("CreateTime") or 0),
-    )
+        for used in task.get("Devices") or ():
+            name = f"{used.get('Vendor')}/{used.get('Type')}/{used.get('Name')}"
+            devices[name] = devices.get(name, 0) + len(used.get("DeviceIDs") or ())
+    return usage, frozenset(ports - {0}), devices
 
 
 def fold(phases: Iterable[tuple[Resources, Json | None]]) -> Resources:

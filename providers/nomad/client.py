@@ -1,0 +1,267 @@
+"""The Nomad port over HTTP: whole lists, details only of what changed, each server at its own address."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+import anyio
+import msgspec
+
+from providers.http import Answer, HttpError
+from providers.nomad import translate, translate_job
+from providers.nomad.channel import AT_ONCE, STALE, Channel, Query
+from providers.nomad.faults import is_html
+from providers.nomad.memory import Memory, stamp_of
+from providers.nomad.shapes import (
+    JobStub,
+    NodeStub,
+    PoolStub,
+    SchedulerAnswer,
+    an_object,
+    list_of,
+    objects,
+    whole,
+)
+from schemas.faults import Source, UnansweredError
+from schemas.world import Allocation, Evaluation, Job, Node, RaftPeer, ServerView
+
+T = TypeVar("T")
+
+PROBE_FROM = 10_000  # allocations; from here on one row tells first whether the table changed at all
+LONG = 60.0  # seconds for a list that may be a hundred megabytes
+ALL = ("namespace", "*")
+OPEN = ("filter", 'Status == "blocked" or Status == "pending"')
+TAKES_ROOM = ("filter", 'ClientStatus != "complete" and ClientStatus != "failed" and ClientStatus != "lost"')
+ALIVE = "alive"
+
+
+class NomadCluster:
+    """A real cluster (or the sandbox's on the wire)."""
+
+    def __init__(self, channel: Channel, memory: Memory) -> None:
+        self.channel, self._memory = channel, memory
+
+    # --- reads
+
+    async def nodes(self) -> tuple[Node, ...]:
+        """List all clients in full: one list, and a read of each node that changed."""
+        stubs = await self.channel.read("/v1/nodes", decode=lambda a: list_of(NodeStub, a), seconds=LONG)
+        known = self._memory.nodes
+        stale = [s.ID for s in stubs if s.ID not in known or known[s.ID].modify_index != s.ModifyIndex]
+        await in_parallel(self._learn_node, stale)
+        listed = [s.ID for s in stubs]
+        self._memory.nodes = {id_: known[id_] for id_ in listed if id_ in known}
+        return tuple(self._memory.nodes.values())
+
+    async def jobs(self) -> tuple[Job, ...]:
+        """List all jobs with their summaries: one list, and a read of each job that was submitted again."""
+        stubs = await self.channel.read("/v1/jobs", (ALL,), decode=lambda a: list_of(JobStub, a), seconds=LONG)
+        if not stubs:
+            await self._see_a_namespace()
+        await in_parallel(self._learn_job, [s for s in stubs if self._memory.job(s) is None and not _over(s)])
+        listed = {(s.Namespace, s.ID) for s in stubs}
+        self._memory.jobs = {key: kept for key, kept in self._memory.jobs.items() if key in listed}
+        return tuple(job for stub in stubs if (job := self._with_summary(stub)) is not None)
+
+    async def evaluations(self) -> tuple[Evaluation, ...]:
+        """List the evaluations that are blocked or pending."""
+        needed = ("ID", "JobID", "Type", "Status", "CreateTime")
+        rows = await self.channel.read("/v1/evaluations", (ALL, OPEN), decode=lambda a: objects(a, *needed))
+        return tuple(translate.evaluation(row) for row in rows)
+
+    async def allocations(self) -> tuple[Allocation, ...]:
+        """List the allocations that take room; of a large table only when it changed."""
+        known = self._memory.allocations
+        if len(known.of) >= PROBE_FROM:
+            probe = (ALL, ("per_page", "1"), ("task_states", "false"))
+            index = await self.channel.read("/v1/allocations", probe, decode=_index_of_page)
+            if index == known.index:
+                return known.of
+        query = (ALL, ("resources", "true"), ("task_states", "false"), TAKES_ROOM)
+        read = await self.channel.read(
+            "/v1/allocations",
+            query,
+            decode=lambda a: self._memory.remember_allocations(a.body, whole(a)),
+            seconds=LONG,
+        )
+        return read.of
+
+    async def node_pools(self) -> frozenset[str]:
+        """Give the names of the node pools."""
+        pools = await self.channel.read("/v1/node/pools", decode=lambda a: list_of(PoolStub, a))
+        return frozenset(pool.Name for pool in pools)
+
+    async def broker_paused(self) -> bool:
+        """Tell whether the scheduler configuration pauses the broker."""
+        answer = await self.channel.read(
+            "/v1/operator/scheduler/configuration", decode=lambda a: msgspec.json.decode(a.body, type=SchedulerAnswer)
+        )
+        return answer.SchedulerConfig.PauseEvalBroker
+
+    # --- writes
+
+    async def create_node_pool(self, name: str) -> None:
+        """Make a node pool; one that is there stays as it is."""
+        path = f"/v1/node/pool/{quote(name, safe='')}"
+        there = await self.channel.read(path, decode=lambda _: True, missing=("node pool not found", False))
+        if not there:
+            await self.channel.write("PUT", "/v1/node/pools", body={"Name": name})
+
+    async def join(self, address: str, addresses: Sequence[str]) -> int:
+        """Tell the agent at ``address`` to join others; gives how many it reached."""
+        whom = tuple(("address", host_of(a)) for a in addresses)
+        answer = await self.channel.tell(self.channel.endpoint(address), "/v1/agent/join", whom)
+        try:
+            joined = an_object(answer, "num_joined")["num_joined"]
+        except msgspec.MsgspecError as error:
+            raise UnansweredError(Source.NOMAD, f"PUT /v1/agent/join at {address}", str(error)) from error
+        return int(joined)
+
+    # --- single servers
+
+    async def server_view(self, address: str) -> ServerView:
+        """Ask one server at its own address, with stale reads; never raises."""
+        endpoint, said = self.channel.endpoint(address), dict[str, Any]()
+
+        async def look(name: str, path: str, query: Query) -> None:
+            try:
+                answer = await self.channel.look(endpoint, path, query)
+                if answer.status == 200 and not is_html(answer):
+                    said[name] = msgspec.json.decode(answer.body)
+            except (HttpError, msgspec.MsgspecError):
+                pass  # it did not answer: that is what the view says
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(look, "leader", "/v1/status/leader", STALE)
+            group.start_soon(look, "raft", "/v1/operator/raft/configuration", STALE)
+            group.start_soon(look, "gossip", "/v1/agent/members", ())
+        leader = said.get("leader")
+        return ServerView(
+            address=host_of(address),
+            reachable=isinstance(leader, str),
+            leader=leader if isinstance(leader, str) else None,
+            peers=_peers(said.get("raft")),
+            members=_members(said.get("gossip")),
+        )
+
+    # --- one of many
+
+    async def _learn_node(self, node_id: str) -> None:
+        """Read a node in full and keep it at once: what is known already need not be read again after a fault."""
+        needed = ("ID", "Status", "SchedulingEligibility", "NodeResources", "Attributes")
+
+        def decode(answer: Answer) -> Node | None:
+            return translate.node(an_object(answer, *needed))
+
+        node = await self.channel.read(f"/v1/node/{node_id}", decode=decode, missing=("node not found", None))
+        if node is not None:
+            self._memory.nodes[node_id] = node
+        else:  # purged since the list was made
+            self._memory.nodes.pop(node_id, None)
+
+    async def _learn_job(self, stub: JobStub) -> None:
+        def decode(answer: Answer) -> Job | None:
+            return translate_job.job(an_object(answer, "ID", "Type", "TaskGroups"))
+
+        path, namespace = f"/v1/job/{quote(stub.ID, safe='')}", (("namespace", stub.Namespace),)
+        job = await self.channel.read(path, namespace, decode=decode, missing=("job not found", None))
+        if job is not None:
+            self._memory.jobs[stub.Namespace, stub.ID] = (stamp_of(stub), job)
+
+    def _with_summary(self, stub: JobStub) -> Job | None:
+        if _over(stub):
+            return _from_stub(stub)
+        job = self._memory.job(stub)
+        if job is None:  # it was purged between list and read
+            return None
+        return replace(job, queued=stub.queued, modify_index=stub.ModifyIndex)
+
+    async def _see_a_namespace(self) -> None:
+        """Believe that there is no job only if the token sees some namespace: without rights the list is empty too."""
+        seen = await self.channel.read("/v1/namespaces", decode=lambda a: objects(a, "Name"))
+        if not seen:
+            said = (
+                "no job is listed and no namespace either: the token in NOMAD_TOKEN may read none."
+                " Give it the rights that `reconcile iam` prints."
+            )
+            raise UnansweredError(Source.NOMAD, "GET /v1/jobs", said)
+
+
+async def in_parallel(ask: Callable[[T], Awaitable[None]], each: Sequence[T]) -> None:
+    """Ask for each, a few at a time; the first fault ends all of it and is raised as it is."""
+    faults: list[Exception] = []
+    rest = iter(each)
+
+    async def worker(scope: anyio.CancelScope) -> None:
+        for one in rest:
+            try:
+                await ask(one)
+            except Exception as fault:  # noqa: BLE001 - raised below, out of the group
+                faults.append(fault)
+                scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        for _ in range(min(AT_ONCE, len(each))):
+            group.start_soon(worker, group.cancel_scope)
+    if faults:
+        raise faults[0]
+
+
+def host_of(address: str) -> str:
+    """Give the host of an address: ``10.0.0.1``, ``10.0.0.1:4647`` or a URL."""
+    return urlsplit(address if "//" in address else f"//{address}").hostname or address
+
+
+def _over(stub: JobStub) -> bool:
+    """It has ended and nothing of it is queued: its specification is not asked for (there may be thousands)."""
+    return stub.Status == "dead" and not any(stub.queued.values())
+
+
+def _from_stub(stub: JobStub) -> Job:
+    return Job(
+        namespace=stub.Namespace,
+        id=stub.ID,
+        type=stub.Type,
+        priority=stub.Priority,
+        node_pool=stub.NodePool,
+        datacenters=tuple(stub.Datacenters or ("*",)),
+        groups=(),
+        queued=stub.queued,
+        stopped=stub.Stop,
+        parent=(stub.Periodic or stub.ParameterizedJob) and not stub.ParentID,
+        submitted_at=translate.from_ns(stub.SubmitTime) if stub.SubmitTime else None,
+        modify_index=stub.ModifyIndex,
+    )
+
+
+def _index_of_page(answer: Answer) -> int:
+    headers = {name: value for name, value in answer.headers.items() if name != "x-nomad-nexttoken"}
+    return whole(Answer(status=answer.status, headers=headers, body=answer.body))
+
+
+def _peers(raft: Any) -> tuple[RaftPeer, ...] | None:
+    if not isinstance(raft, dict) or "Servers" not in raft:
+        return None
+    return tuple(
+        RaftPeer(
+            id=str(p.get("ID", "")),
+            name=str(p.get("Node", "")),
+            address=str(p.get("Address", "")),
+            leader=bool(p.get("Leader")),
+            voter=bool(p.get("Voter")),
+        )
+        for p in _dicts(raft["Servers"])
+    )
+
+
+def _members(gossip: Any) -> tuple[str, ...] | None:
+    if not isinstance(gossip, dict) or not isinstance(gossip.get("Members"), list):
+        return None
+    return tuple(str(m.get("Addr", "")) for m in _dicts(gossip["Members"]) if m.get("Status") == ALIVE)
+
+
+def _dicts(rows: Any) -> Iterable[dict[str, Any]]:
+    return (row for row in rows or () if isinstance(row, dict))

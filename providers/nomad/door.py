@@ -1,0 +1,59 @@
+"""The door to real clusters: connections and memories that outlive a tick, and clusters by their addresses."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Self
+
+from providers.http import App, Http
+from providers.nomad.channel import Channel, Pools
+from providers.nomad.client import NomadCluster
+from providers.nomad.memory import Memory
+from providers.nomad.settings import NomadSettings
+
+KEPT = 32  # clusters; the one that was not asked for longest is forgotten
+
+
+class RealNomadDoor:
+    """Gives clusters by their addresses; used as ``async with``, so that connections are closed at the end."""
+
+    def __init__(
+        self,
+        settings: NomadSettings,
+        *,
+        app: App | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """Read the TLS files now (raises SettingsError). ``app``: an API in this process instead of the network."""
+        context = settings.context() if app is None else None
+        self._settings, self._chance = settings, chance
+        self._pools = Pools(make=lambda socket: Http(tls=context, socket=socket, app=app))
+        self._known: dict[tuple[str, ...], NomadCluster] = {}
+        self._memories: dict[tuple[str, ...], Memory] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pools.aclose()
+
+    def at(self, addresses: Sequence[str]) -> NomadCluster:
+        """Give the cluster behind these addresses (host, ``host:port`` or URL), tried in turn."""
+        key = tuple(addresses)
+        cluster = self._known.pop(key, None)
+        if cluster is None:
+            channel = Channel(self._pools, self._settings, key, chance=self._chance)
+            cluster = NomadCluster(channel, self._memory(key))
+        self._known[key] = cluster  # last asked for, last in order
+        while len(self._known) > KEPT:
+            del self._memories[old := next(iter(self._known))], self._known[old]
+        return cluster
+
+    def _memory(self, addresses: tuple[str, ...]) -> Memory:
+        """Go on with what was known through addresses of which one is still there: servers are replaced one by one."""
+        for known, memory in reversed(self._memories.items()):
+            if set(known) & set(addresses):
+                self._memories[addresses] = memory
+                return memory
+        return self._memories.setdefault(addresses, Memory())
