@@ -16,7 +16,7 @@ CENT = 1e-9  # prices are sums of floats: a cap is passed only by more than roun
 
 def arbitrate(snapshot: Snapshot, group: ClusterGroup, plan: Plan) -> Plan:
     """Cut the plan down to what caps and freezes allow, in its own order."""
-    if frozen := wrong_cluster(snapshot):
+    if frozen := freeze(snapshot):
         return Plan(holds=(*plan.holds, frozen))
     room = _Room.of(snapshot, group)
     actions: list[Action] = []
@@ -26,6 +26,13 @@ def arbitrate(snapshot: Snapshot, group: ClusterGroup, plan: Plan) -> Plan:
         actions += kept
         holds += held
     return replace(plan, actions=tuple(actions), holds=(*plan.holds, *holds))
+
+
+def freeze(snapshot: Snapshot) -> Hold | None:
+    """Hold everything when we cannot know what is ours: a journal that cannot be read, or another store's machines."""
+    if snapshot.journal_broken is not None:
+        return Hold(subject="group", reason=Reason.FROZEN, message=snapshot.journal_broken)
+    return wrong_cluster(snapshot)
 
 
 def wrong_cluster(snapshot: Snapshot) -> Hold | None:

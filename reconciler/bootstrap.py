@@ -161,7 +161,7 @@ def sandbox(scenario: str, *, state: str | None, seed: int | None, keep: bool = 
     Raises FileInUseError, NotAStateFileError, ScenarioError.
     """
     path = Path(state) if state else None
-    store = SqliteStore(path)
+    store = SqliteStore(path, read_only=path is not None and not keep)
     saved = store.saved_world()
     if saved is not None:
         world = World.load(saved, catalogue())

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from reconciler.arbiter import arbitrate, wrong_cluster
+from reconciler.arbiter import arbitrate, freeze
 from reconciler.errors import JournalBrokenError
 from reconciler.executor import Executor
 from reconciler.journal import Journal, Ledger
@@ -104,7 +104,7 @@ class GroupLoop:
             nomad=self._ports.nomad.at(self._observer.addresses(snapshot.instances)),
             journal=self._journal,
         )
-        outcomes = [] if wrong_cluster(snapshot) else await executor.resume()
+        outcomes = [] if freeze(snapshot) else await executor.resume()
         if outcomes:
             snapshot = await self._look()  # what they gave counts
         snapshot = await self._keep_house(snapshot)
@@ -138,19 +138,20 @@ class GroupLoop:
         return Tick(group=self.group, snapshot=snapshot, plan=plan, outcomes=outcomes, open_intents=open_intents)
 
     async def _look(self) -> Snapshot:
-        fault = None
+        fault = why = None
         try:
             await self._journal.read()
         except Fault as silent:
             fault = silent.message
         except JournalBrokenError as broken:
-            fault = str(broken)
-        return await self._observer.observe(None if fault else self._journal.ledger, fault)
+            fault = why = str(broken)
+        snapshot = await self._observer.observe(None if fault else self._journal.ledger, fault)
+        return replace(snapshot, journal_broken=why)
 
     async def _keep_house(self, snapshot: Snapshot) -> Snapshot:
         """Begin the journal where there is none, and forget claims whose machines have all become nodes or are gone."""
         ledger = self._journal.ledger
-        if snapshot.unanswered.keys() & {Source.STORE, Source.EC2} or wrong_cluster(snapshot):
+        if snapshot.unanswered.keys() & {Source.STORE, Source.EC2} or freeze(snapshot):
             return snapshot
         kept = ledger or Ledger(store_id=self._ports.new_id())
         gone = forgotten(snapshot)
@@ -193,12 +194,20 @@ async def run_once(loop: GroupLoop, clock: Clock, *, wait: timedelta | None, rep
         await clock.sleep(pause)
 
 
-async def run_for_ever(loop: GroupLoop, clock: Clock, report: Report) -> None:
-    """Tick until cancelled."""
+async def run_for_ever(
+    loop: GroupLoop, clock: Clock, *, report: Report, surprised: Callable[[ClusterGroup, Exception], None]
+) -> None:
+    """Tick until cancelled. A mistake of ours in one group's tick is told, and stops neither it nor the others."""
     while True:
-        tick = await loop.tick()
-        report(tick)
-        await clock.sleep(loop.pause(tick))
+        pause = PACE_MOST
+        try:
+            tick = await loop.tick()
+        except Exception as mistake:  # noqa: BLE001 - the one place where a service outlives its own mistakes
+            surprised(loop.group, mistake)
+        else:
+            report(tick)
+            pause = loop.pause(tick)
+        await clock.sleep(pause)
 
 
 BLOCKED = {Reason.SOURCE_UNANSWERED, Reason.FROZEN, Reason.WRONG_CLUSTER}

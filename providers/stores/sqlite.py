@@ -37,12 +37,16 @@ class NotAStateFileError(Exception):
 class SqliteStore:
     """Records by path with compare-and-set, and the sandbox's saved world beside them."""
 
-    def __init__(self, path: Path | None = None) -> None:
-        """Open the file for this process alone; without a path, keep all in memory."""
+    def __init__(self, path: Path | None = None, *, read_only: bool = False) -> None:
+        """Open the file for this process alone; without a path, keep all in memory. ``read_only``: it must be there."""
         name = str(path) if path else ":memory:"
         self._world: Callable[[], bytes] | None = None
         try:
-            self._db = sqlite3.connect(name, isolation_level=None, timeout=0)
+            where = f"{Path(name).absolute().as_uri()}?mode=ro" if read_only else name
+            self._db = sqlite3.connect(where, isolation_level=None, timeout=0, uri=read_only)
+            if read_only:
+                self._db.execute("SELECT one FROM world")
+                return
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             with self._transaction():
                 for statement in SCHEMA.split(";"):
@@ -92,8 +96,9 @@ class SqliteStore:
 
     def close(self) -> None:
         """Keep the world if it is to be kept, and let others have the file."""
-        with self._transaction():
-            self._save_world()
+        if self._world is not None:
+            with self._transaction():
+                self._save_world()
         self._db.close()
 
     def _save_world(self) -> None:

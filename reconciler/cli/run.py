@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
+from functools import partial
+from traceback import format_exception
 
 import anyio
 import click
@@ -16,6 +19,7 @@ from reconciler.cli.show.progress import Progress
 from reconciler.cli.show.report import show_runs
 from reconciler.errors import ReconcilerError
 from reconciler.loop import GroupLoop, Ports, Run, Tick, exit_code, run_for_ever, run_once
+from schemas.document import ClusterGroup
 
 
 def run(given: Given, *, once: bool, wait: str | None, digest: str | None) -> None:
@@ -67,9 +71,18 @@ def _first(several: BaseExceptionGroup[ReconcilerError]) -> ReconcilerError:
 
 
 async def _for_ever(documents: Sequence[Document], ports: Ports, progress: Progress) -> None:
+    """Tick all groups until SIGTERM, which is how a service is told to end: what is begun is in the journal."""
+
+    def surprised(group: ClusterGroup, mistake: Exception) -> None:
+        click.echo("".join(format_exception(mistake)), err=True)
+        click.echo(f"{group.metadata.name}: a mistake of ours, above; tried again in a minute", err=True)
+
     async with anyio.create_task_group() as tasks:
         for loop in bootstrap.loops([d.group for d in documents], ports):
-            tasks.start_soon(run_for_ever, loop, ports.clock, progress.tick)
+            tasks.start_soon(partial(run_for_ever, loop, ports.clock, report=progress.tick, surprised=surprised))
+        with anyio.open_signal_receiver(signal.SIGTERM) as signals:
+            async for _ in signals:
+                tasks.cancel_scope.cancel()
 
 
 async def _check_digest(loops: Sequence[GroupLoop], digest: str) -> None:

@@ -92,4 +92,3 @@ def test_with_several_groups_the_worst_counts() -> None:
     assert exit_code([partly, waited, fine]) == 1
     assert exit_code([waited, blocked, partly]) == 69
     assert exit_code([]) == 0
-

@@ -132,6 +132,15 @@ def test_an_empty_store_beside_machines_of_a_store_is_the_wrong_one() -> None:
     assert [h.reason for h in plan.holds] == [Reason.WRONG_CLUSTER]
 
 
+def test_a_journal_that_cannot_be_read_stops_every_effect_forming_included() -> None:
+    """It is there, so a cluster was: what it would have said is not to be guessed."""
+    snapshot = a_snapshot(formed=False, journal_broken="the journal cannot be read")
+    plan = arbitrate(snapshot, a_group(), plan_servers(snapshot, a_group()))
+
+    assert plan.actions == ()
+    assert plan.holds[-1].reason is Reason.FROZEN
+
+
 launches = st.lists(
     st.tuples(st.sampled_from(["general", "batch"]), st.integers(1, 12), st.floats(0.01, 3.0)), min_size=1, max_size=6
 )

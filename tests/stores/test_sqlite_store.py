@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from providers.stores.sqlite import FileInUseError, NotAStateFileError, SqliteStore
-from schemas.faults import Refusal, RefusedError
+from schemas.faults import Refusal, RefusedError, UnansweredError
 
 
 def test_a_record_reads_back_as_it_was_written_also_by_another_process_later(tmp_path: Path) -> None:
@@ -88,3 +88,19 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert done.returncode == -9
 
     assert SqliteStore(path).saved_world() == b"at first"
+
+
+def test_a_file_opened_for_reading_alone_is_never_changed(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    store = SqliteStore(path)
+    store.keep_world(lambda: b"a world")
+    store.close()
+    path.chmod(0o400)
+    before = path.read_bytes()
+
+    reader = SqliteStore(path, read_only=True)
+    assert reader.saved_world() == b"a world"
+    with pytest.raises(UnansweredError):
+        anyio.run(lambda: reader.write("p", {}, index=0))
+    reader.close()
+    assert path.read_bytes() == before
