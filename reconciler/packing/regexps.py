@@ -1,15 +1,22 @@
-r"""Go's regular expressions (RE2 search) by way of Python's, as far as the two agree.
+r"""Go's regular expressions (RE2 search), told yes or no in time linear in the text.
 
-A pattern is rewritten token by token: ``$`` and ``\z`` mean the end of the text, classes are ASCII, ``(?i)`` may stand
-in the middle of a group, ``\Q…\E`` and ``[[:alpha:]]`` are spelt out. What Go refuses (lookaround, backreferences) or
-what has no counterpart here is no pattern: it matches nothing, as in Nomad a pattern that does not compile.
+Python's ``re`` backtracks: a job's pattern could hold the planner for hours. So a pattern becomes a small automaton, run
+over all its states at once. What Go refuses (lookaround, backreferences), and classes by Unicode name, which are not
+told here, are no pattern: they match nothing, as in Nomad a pattern that does not compile.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import lru_cache
 
+STATES_MOST = 5000  # counted repeats are spelt out
+REPEATS_MOST = 1000  # Go's own limit
+
+_SPACE = r"\t\n\f\r "
+_CLASSES = {"d": "0-9", "w": "0-9A-Za-z_", "s": _SPACE}
 _POSIX = {
     "alnum": "0-9A-Za-z",
     "alpha": "A-Za-z",
@@ -26,202 +33,291 @@ _POSIX = {
     "word": "0-9A-Za-z_",
     "xdigit": "0-9A-Fa-f",
 }
-_SPACE = r"\t\n\f\r "
-_CLASS_ESCAPES = {"d": "0-9", "w": "0-9A-Za-z_", "s": _SPACE}
-_NEGATED = {"D": "[^0-9]", "W": "[^0-9A-Za-z_]", "S": f"[^{_SPACE}]"}
-_PLAIN_ESCAPES = frozenset("afnrtv")
-_LENGTH_MAX = 1000  # of a pattern; longer ones are not worth their time
+_WORD = re.compile("[0-9A-Za-z_]")
+_FLAGS = re.compile(r"\(\?([imsU]*)(?:-([imsU]+))?\)")
+_GROUP = re.compile(r"\(\?P?<[A-Za-z0-9_]+>|\(\?([imsU]*)(?:-([imsU]+))?:")
+_COUNTS = re.compile(r"\{([0-9]+)(,([0-9]*))?\}")
+
+Test = Callable[[str], object]  # of one character: truthy when it passes
+Node = tuple[object, ...]  # ("test", Test) | ("at", str) | ("all", nodes) | ("any", nodes) | ("repeat", node, min, max)
 
 
 class _NoPatternError(Exception):
-    """Go would refuse it, or it cannot be said here."""
-
-
-@lru_cache(maxsize=1024)
-def compile_re2(pattern: str) -> re.Pattern[str] | None:
-    """Give the Python pattern that matches what Go's would; None when there is none."""
-    if len(pattern) > _LENGTH_MAX:
-        return None
-    try:
-        return re.compile(_Rewriter(pattern).whole())
-    except (_NoPatternError, re.error, OverflowError, RecursionError):
-        return None
+    """Go would refuse it, or it cannot be told here."""
 
 
 def search_re2(pattern: str, text: str) -> bool:
     """Tell whether Go's ``pattern`` is found anywhere in ``text``."""
-    compiled = compile_re2(pattern)
-    return compiled is not None and compiled.search(text) is not None
+    program = compile_re2(pattern)
+    return program is not None and program.found_in(text)
 
 
-class _Rewriter:
-    """One pass over a pattern; each group closes what its inline flags opened."""
+@lru_cache(maxsize=1024)
+def compile_re2(pattern: str) -> Program | None:
+    """Give the automaton of a pattern; None when it is none."""
+    try:
+        node = _Parser(pattern).whole()
+        program = Program()
+        program.start = program.add(node, program.state("end"))
+    except (_NoPatternError, RecursionError):
+        return None
+    return program
+
+
+@dataclass(slots=True)
+class Program:
+    """States of an automaton: each passes on a character, asks where it stands, forks, or is the end."""
+
+    states: list[tuple[str, object, tuple[int, ...]]] = field(default_factory=list)  # kind, detail, next ones
+    start: int = 0
+
+    def state(self, kind: str, detail: object = None, *following: int) -> int:
+        """Add one state and give its number."""
+        if len(self.states) >= STATES_MOST:
+            raise _NoPatternError
+        self.states.append((kind, detail, following))
+        return len(self.states) - 1
+
+    def add(self, node: Node, following: int) -> int:
+        """Add the states of a node, which go on to ``following``; gives the first."""
+        match node:
+            case ("all", list(nodes)):
+                for one in reversed(nodes):
+                    following = self.add(one, following)
+                return following
+            case ("any", list(nodes)):
+                return self.state("fork", None, *(self.add(one, following) for one in nodes))
+            case ("repeat", tuple(one), int(least), most):
+                return self._repeat(one, least, most if isinstance(most, int) else None, following)
+            case (kind, detail):
+                return self.state(str(kind), detail, following)
+        raise _NoPatternError
+
+    def _repeat(self, node: Node, least: int, most: int | None, following: int) -> int:
+        first = following
+        if most is None:
+            first = self.state("fork")
+            self.states[first] = ("fork", None, (self.add(node, first), following))
+        else:
+            for _ in range(most - least):
+                first = self.state("fork", None, self.add(node, first), following)
+        for _ in range(least):
+            first = self.add(node, first)
+        return first
+
+    def found_in(self, text: str) -> bool:
+        """Run over a text, starting anew at each place."""
+        now: set[int] = set()
+        for place in range(len(text) + 1):
+            now = self._reached({*now, self.start}, text, place)
+            if any(self.states[s][0] == "end" for s in now):
+                return True
+            if place < len(text):
+                now = {self.states[s][2][0] for s in now if self._passes(s, text[place])}
+        return False
+
+    def _passes(self, state: int, letter: str) -> bool:
+        kind, test, _ = self.states[state]
+        return kind == "test" and callable(test) and bool(test(letter))
+
+    def _reached(self, states: set[int], text: str, place: int) -> set[int]:
+        """Follow forks and assertions, which take no character."""
+        reached: set[int] = set()
+        waiting = list(states)
+        while waiting:
+            state = waiting.pop()
+            if state in reached:
+                continue
+            reached.add(state)
+            kind, detail, following = self.states[state]
+            if kind == "fork" or (kind == "at" and _stands(str(detail), text, place)):
+                waiting += following
+        return reached
+
+
+def _stands(what: str, text: str, place: int) -> bool:
+    """Tell whether an assertion holds between two characters."""
+    match what:
+        case "begin":
+            return place == 0
+        case "end of text":
+            return place == len(text)
+        case "line begin":
+            return place == 0 or text[place - 1] == "\n"
+        case "line end":
+            return place == len(text) or text[place] == "\n"
+        case _:
+            before = place > 0 and _WORD.match(text[place - 1]) is not None
+            after = place < len(text) and _WORD.match(text[place]) is not None
+            return (before != after) is (what == "word edge")
+
+
+class _Parser:
+    """Reads a pattern; flags that stand in the middle hold to the end of their group, later branches included."""
 
     def __init__(self, pattern: str) -> None:
-        self.rest = pattern
+        self.pattern = pattern
         self.place = 0
 
-    def whole(self) -> str:
-        out = self.alternatives("")
-        if self.place < len(self.rest):
+    def whole(self) -> Node:
+        node = self.branches(frozenset())
+        if self.place < len(self.pattern):
             raise _NoPatternError  # a closing bracket too many
-        return out
+        return node
 
-    def peek(self, length: int = 1) -> str:
-        return self.rest[self.place : self.place + length]
+    def peek(self) -> str:
+        return self.pattern[self.place : self.place + 1]
 
-    def take(self, length: int = 1) -> str:
-        taken = self.peek(length)
-        if len(taken) < length:
+    def take(self) -> str:
+        letter = self.peek()
+        if not letter:
             raise _NoPatternError
-        self.place += length
-        return taken
+        self.place += 1
+        return letter
 
-    def alternatives(self, flags: str) -> str:
-        """Rewrite up to the end of the group; ``(?i)`` holds from where it stands to there, later branches included."""
-        now, branches = flags, []
+    def taken(self, form: re.Pattern[str]) -> re.Match[str] | None:
+        found = form.match(self.pattern, self.place)
+        if found is not None:
+            self.place = found.end()
+        return found
+
+    def branches(self, flags: frozenset[str]) -> Node:
+        found: list[Node] = []
         while True:
-            branch = segment = ""
+            items: list[Node] = []
             while self.peek() not in {"", ")", "|"}:
-                if (inline := re.match(r"\(\?([imsU]*)(?:-([imsU]+))?\)", self.rest[self.place :])) is not None:
-                    branch, segment = branch + _scoped(segment, now, outside=flags), ""
-                    self.place += inline.end()
-                    now = _flags(now, inline[1], inline[2] or "")
+                if (inline := self.taken(_FLAGS)) is not None:
+                    flags = _changed(flags, inline[1], inline[2])
                 else:
-                    segment += self.token(now)
-            branches.append(branch + _scoped(segment, now, outside=flags))
+                    items.append(self.repeated(self.item(flags)))
+            found.append(("all", items))
             if self.peek() != "|":
-                return "|".join(branches)
+                return ("any", found)
             self.take()
 
-    def token(self, flags: str) -> str:
-        match self.peek():
+    def repeated(self, node: Node) -> Node:
+        """Read the repeat after an item; greedy or not is all the same to a yes or no."""
+        bounds: tuple[int, int | None] | None = {"*": (0, None), "+": (1, None), "?": (0, 1)}.get(self.peek())
+        if bounds is not None:
+            self.take()
+        elif (counts := self.taken(_COUNTS)) is not None:
+            least = int(counts[1])
+            bounds = (least, least if counts[2] is None else int(counts[3]) if counts[3] else None)
+            if max(least, bounds[1] or 0) > REPEATS_MOST or (bounds[1] is not None and bounds[1] < least):
+                raise _NoPatternError
+        else:
+            return node
+        if self.peek() == "?":
+            self.take()
+        if self.peek() and (self.peek() in "*+?" or _COUNTS.match(self.pattern, self.place)):
+            raise _NoPatternError  # a repeat of a repeat: Go refuses it
+        return ("repeat", node, *bounds)
+
+    def item(self, flags: frozenset[str]) -> Node:
+        if self.peek() == "(":
+            return self.group(flags)
+        match letter := self.take():
             case "\\":
-                return self.escape()
+                return self.escape(flags)
             case "[":
-                return self.char_class()
-            case "(":
-                return self.group(flags)
+                return ("test", self.char_class(flags))
+            case ".":
+                return ("test", _test("(?s:.)" if "s" in flags else r"[^\n]"))
+            case "^":
+                return ("at", "line begin" if "m" in flags else "begin")
             case "$":
-                self.take()
-                return "$" if "m" in flags else r"\Z"
-            case "{":
-                return self.braces()
+                return ("at", "line end" if "m" in flags else "end of text")
             case "*" | "+" | "?":
-                return self.repeat(self.take())
+                raise _NoPatternError  # nothing to repeat
             case _:
-                return self.take()
+                return ("test", _literal(letter, flags))
 
-    def repeat(self, out: str) -> str:
-        if self.peek() == "?":
-            out += self.take()
-        if self.peek() and self.peek() in "*+?":
-            raise _NoPatternError  # possessive, or a repeat of a repeat: Go refuses both
-        return out
-
-    def braces(self) -> str:
-        found = re.match(r"\{\d+(,\d*)?\}", self.rest[self.place :], re.ASCII)
-        if found is None:
+    def group(self, flags: frozenset[str]) -> Node:
+        named = self.taken(_GROUP)
+        if named is not None:
+            flags = _changed(flags, named[1], named[2])
+        else:
             self.take()
-            return r"\{"
-        if max(int(n) for n in re.findall(r"\d+", found[0])) > 1000:
-            raise _NoPatternError
-        return self.repeat(self.take(found.end()))
-
-    def group(self, flags: str) -> str:
-        self.take()
-        head = "(?:"
-        if self.peek() == "?":
-            found = re.match(r"\?P?<([A-Za-z0-9_]+)>|\?([imsU]*)(?:-([imsU]+))?:", self.rest[self.place :])
-            if found is None:
+            if self.peek() == "?":
                 raise _NoPatternError  # lookaround, atomic, conditional
-            self.place += found.end()
-            if found[1] is None:
-                flags = _flags(flags, found[2], found[3] or "")
-                head = _head(flags)
-        out = head + self.alternatives(flags) + ")"
+        node = self.branches(flags)
         if self.take() != ")":
             raise _NoPatternError
-        return out
+        return node
 
-    def escape(self) -> str:
-        self.take()
+    def escape(self, flags: frozenset[str]) -> Node:
         letter = self.take()
         if letter == "Q":
-            end = self.rest.find("\\E", self.place)
-            end = len(self.rest) if end < 0 else end
-            quoted = self.take(end - self.place)
-            self.place = min(len(self.rest), self.place + 2)
-            return re.escape(quoted)
-        match letter:
-            case "z":
-                return r"\Z"
-            case "A":
-                return r"\A"
-            case "b" | "B":
-                return f"(?a:\\{letter})"
-            case "d" | "w" | "s":
-                return f"[{_CLASS_ESCAPES[letter]}]"
-            case "D" | "W" | "S":
-                return _NEGATED[letter]
-            case _:
-                return self.literal(letter)
+            end = self.pattern.find("\\E", self.place)
+            quoted = self.pattern[self.place : end if end >= 0 else None]
+            self.place = end + 2 if end >= 0 else len(self.pattern)
+            return ("all", [("test", _literal(one, flags)) for one in quoted])
+        places = {"A": "begin", "z": "end of text", "b": "word edge", "B": "no word edge"}
+        if letter in places:
+            return ("at", places[letter])
+        if letter.lower() in _CLASSES:
+            return ("test", _test(_class_escape(letter)))
+        return ("test", _literal(self.character(letter), flags))
 
-    def literal(self, letter: str) -> str:
-        """Write one escaped character, inside a class or out of it."""
+    def character(self, letter: str) -> str:
+        """Give the one character that an escape stands for."""
         if letter == "x":
-            found = re.match(r"\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{2})", self.rest[self.place :])
-            if found is None:
+            found = self.taken(re.compile(r"\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{2})"))
+            code = int(found[1] or found[2], 16) if found is not None else -1
+            if not 0 <= code <= 0x10FFFF:
                 raise _NoPatternError
-            self.place += found.end()
-            return re.escape(chr(int(found[1] or found[2], 16)))
-        if letter in _PLAIN_ESCAPES:
-            return f"\\{letter}"
-        if letter.isascii() and letter.isalnum():
+            return chr(code)
+        plain = {"a": "\a", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}.get(letter)
+        if plain is None and letter.isascii() and letter.isalnum():
             raise _NoPatternError  # backreferences, \pL, \C
-        return re.escape(letter)
+        return plain or letter
 
-    def char_class(self) -> str:
+    def char_class(self, flags: frozenset[str]) -> Test:
+        negated = self.peek() == "^"
+        if negated:
+            self.take()
+        some: list[str] = []
+        while not some or self.peek() != "]":
+            some.append(self.class_item())
         self.take()
-        out = "["
-        if self.peek() == "^":
-            out += self.take()
-        first = True
-        while first or self.peek() != "]":
-            out += self.class_item(first=first)
-            first = False
-        return out + self.take()
+        tests = [_test(one, ignoring_case="i" in flags) for one in some]
+        return lambda letter: any(test(letter) for test in tests) is not negated
 
-    def class_item(self, *, first: bool) -> str:
-        if (posix := re.match(r"\[:(\^?)([a-z]+):\]", self.rest[self.place :])) is not None:
-            if posix[1] or posix[2] not in _POSIX:
+    def class_item(self) -> str:
+        """Read one item of a class, as Python's class of its own."""
+        if (posix := self.taken(re.compile(r"\[:(\^?)([a-z]+):\]"))) is not None:
+            if posix[2] not in _POSIX:
                 raise _NoPatternError
-            self.place += posix.end()
-            return _POSIX[posix[2]]
+            return f"[{posix[1]}{_POSIX[posix[2]]}]"
+        if self.peek() == "\\" and self.pattern[self.place + 1 : self.place + 2].lower() in _CLASSES:
+            self.take()
+            return _class_escape(self.take())
+        first = self.class_character()
+        if self.peek() == "-" and self.pattern[self.place + 1 : self.place + 2] not in {"", "]"}:
+            self.take()
+            last = self.class_character()
+            if last < first:
+                raise _NoPatternError
+            return f"[{re.escape(first)}-{re.escape(last)}]"
+        return re.escape(first)
+
+    def class_character(self) -> str:
         letter = self.take()
-        if letter == "\\":
-            letter = self.take()
-            if letter in _CLASS_ESCAPES:
-                return _CLASS_ESCAPES[letter]
-            if letter in _NEGATED:
-                return f"\\{letter}"
-            return self.literal(letter)
-        if letter == "]" and first:
-            return r"\]"
-        return letter if letter in {"-", "^"} or letter.isalnum() else re.escape(letter)
+        return self.character(self.take()) if letter == "\\" else letter
 
 
-def _flags(now: str, on: str, off: str) -> str:
-    return "".join(f for f in "imsU" if (f in now or f in on) and f not in off)
+def _changed(flags: frozenset[str], on: str | None, off: str | None) -> frozenset[str]:
+    return (flags | frozenset(on or "")) - frozenset(off or "")
 
 
-def _head(flags: str) -> str:
-    if "U" in flags:
-        raise _NoPatternError
-    on = "".join(f for f in "ims" if f in flags)
-    off = "".join(f for f in "ims" if f not in flags)
-    return f"(?{on}-{off}:" if off else f"(?{on}:"
+def _class_escape(letter: str) -> str:
+    return f"[{'^' if letter.isupper() else ''}{_CLASSES[letter.lower()]}]"
 
 
-def _scoped(segment: str, now: str, *, outside: str) -> str:
-    return segment if now == outside or not segment else f"{_head(now)}{segment})"
+def _literal(letter: str, flags: frozenset[str]) -> Test:
+    return _test(re.escape(letter), ignoring_case="i" in flags)
+
+
+@lru_cache(maxsize=4096)
+def _test(pattern: str, *, ignoring_case: bool = False) -> Test:
+    return re.compile(pattern, re.IGNORECASE if ignoring_case else 0).fullmatch

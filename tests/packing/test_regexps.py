@@ -39,6 +39,19 @@ from reconciler.packing.regexps import search_re2
         ("a*?b+?c??", "ab"),
         ("", "anything"),
         ("a||b", ""),
+        ("(?U)a+", "a"),
+        ("[[:^alpha:]]", "1"),
+        (r"[\n]", "\n"),
+        (r"[\]]", "]"),
+        ("[a-]", "-"),
+        (r"[^\D]", "7"),
+        ("(?i)[a-c]", "B"),
+        (r"\Bx", "axb"),
+        ("(ab){2}", "abab"),
+        ("x{0}y", "y"),
+        ("a.c", "abc"),
+        (r"\.", "."),
+        ("(a*)*b", "b"),
     ],
 )
 def test_a_pattern_is_found(pattern: str, text: str) -> None:
@@ -60,15 +73,28 @@ def test_a_pattern_is_found(pattern: str, text: str) -> None:
         (")", ")"),
         ("[a", "a"),
         ("a{1001}", "a" * 1001),
-        ("(?U)a+", "a"),
         (r"\pL", "a"),
         ("[[:nope:]]", "n"),
-        ("[[:^alpha:]]", "1"),
+        ("[[:^alpha:]]", "a"),
+        ("a{2,1}", "aa"),
+        ("a**", "a"),
+        ("a+{2}", "aa"),
+        ("[c-a]", "b"),
+        (r"\x{110000}", "x"),
+        ("((a{100}){100}){100}", "a"),
+        ("a.c", "a\nc"),
+        (r"\bx", "ax"),
+        ("(ab){2}", "ab"),
+        ("(a", "a"),
         (r"\xZZ", "x"),
-        ("a" * 1001, "a" * 1001),
         ("a\\", "a"),
         ("*a", "a"),
     ],
 )
 def test_a_pattern_is_not_found_or_is_none(pattern: str, text: str) -> None:
     assert not search_re2(pattern, text)
+
+
+def test_a_pattern_that_would_backtrack_for_ever_is_told_at_once() -> None:
+    assert not search_re2("(a+)+(b|$)c", "a" * 2000)
+    assert search_re2("(x+x+)+y", "x" * 500 + "y")
