@@ -128,15 +128,13 @@ def _pessimistic(version: Version, asked: Version) -> bool:
 
 def _compare_prereleases(mine: str, theirs: str) -> int:
     left, right = mine.split("."), theirs.split(".")
-    for place in range(max(len(left), len(right))):
-        order = _compare_parts(left[place] if place < len(left) else "", right[place] if place < len(right) else "")
-        if order:
-            return order
-    return 0
+    width = max(len(left), len(right))
+    left, right = left + [""] * (width - len(left)), right + [""] * (width - len(right))
+    return next(order for pair in zip(left, right, strict=True) if (order := _compare_parts(*pair)))
 
 
 def _compare_parts(mine: str, theirs: str) -> int:
-    """Numbers sort below words; a missing part sorts below a number and above a word."""
+    """Order two parts, 0 for the same: numbers below words, a missing part below a number and above a word."""
     if mine == theirs:
         return 0
     if not mine:

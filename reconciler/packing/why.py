@@ -13,6 +13,9 @@ from schemas.document import Pool
 from schemas.plan import Reason
 
 
+NO_PLACE = Blocker(kind=Kind.FULL, text="a machine could serve it, and yet the packing found no place for it")
+
+
 def pool_blocker(survey: Survey, pool: Pool, want: Want) -> Blocker | None:
     """Say what keeps a pool from buying a machine for one copy; None when it could."""
     offers = survey.shelves[pool.name].offers
@@ -40,7 +43,7 @@ def best_blocker(survey: Survey, want: Want) -> tuple[Pool | None, Blocker]:
     if not survey.pools:
         return None, Blocker(kind=Kind.NO_OFFERING, text="no pool is in the document")
     if not found:
-        return None, Blocker(kind=Kind.FULL, text="each pool could serve it, and yet the packing found no place for it")
+        return None, NO_PLACE
     return max(found, key=lambda f: f[1].kind)  # the first of equals: pools come by priority
 
 

@@ -9,7 +9,7 @@ from reconciler.packing.pack import Missing, Packed, pack
 from reconciler.packing.serve import fill
 from reconciler.packing.survey import Survey, survey
 from reconciler.packing.wants import Want, demand
-from reconciler.packing.why import pool_blocker, reason_of
+from reconciler.packing.why import NO_PLACE, pool_blocker, reason_of
 from reconciler.reconcilers.growth import Buyer, not_yet
 from schemas.document import ClusterGroup, Pool
 from schemas.plan import Hold, Plan, Reason
@@ -74,10 +74,9 @@ def _of_pool(ground: Survey, left: Packed, pool: Pool) -> Plan:
 
 def _unmet(ground: Survey, pool: Pool, missing: Sequence[Missing]) -> Iterator[Hold]:
     for lack in missing:
-        why = pool_blocker(ground, pool, lack.want)
-        if why is not None:
-            message = f"{lack.copies} headroom units of {lack.want.group.name} are missing: {why.text}"
-            yield Hold(subject=f"pool/{pool.name}", reason=reason_of(why), message=message)
+        why = pool_blocker(ground, pool, lack.want) or NO_PLACE
+        message = f"{lack.copies} headroom units of {lack.want.group.name} are missing: {why.text}"
+        yield Hold(subject=f"pool/{pool.name}", reason=reason_of(why), message=message)
 
 
 def _unit(cpu_mhz: int | None, memory_mib: int | None) -> str:

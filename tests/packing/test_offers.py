@@ -12,7 +12,7 @@ from reconciler.packing.offers import Shelf, shelf
 from reconciler.packing.promise import Promises
 from schemas.faults import Source
 from schemas.world import Market, Refused, Snapshot
-from support.builders import NOON, a_claim, a_group, a_pool, a_snapshot, an_instance
+from support.builders import NOON, a_catalogue, a_claim, a_group, a_pool, a_snapshot, an_instance
 
 SPOT = {("m6i.large", "us-east-1a"): 0.03}
 BOTH = {"spotPercent": 50, "onDemandBase": 0}
@@ -72,6 +72,16 @@ def test_a_spot_price_above_on_demand_is_left_out() -> None:
     assert (
         prices(a_shelf(a_snapshot(spot_prices={("m6i.large", "us-east-1a"): 0.0961}), capacity=BOTH), Market.SPOT) == {}
     )
+
+
+def test_a_type_that_has_no_spot_market_is_sold_on_demand() -> None:
+    name = next(t.name for t in a_catalogue().values() if not t.spot_supported)
+    arch = a_catalogue()[name].arch
+    world = a_snapshot(spot_prices={(name, "us-east-1a"): 0.01})
+    require = {"arch": [arch], "exclude": ["none.*"], "burstable": None}
+    some = a_shelf(world, capacity=BOTH, instances={"types": [name], "require": require})
+
+    assert {o.market for o in some.offers} == {Market.ON_DEMAND}
 
 
 def test_when_no_prices_are_heard_spot_counts_as_dear_as_on_demand() -> None:

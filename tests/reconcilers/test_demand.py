@@ -320,6 +320,25 @@ def test_on_demand_stands_in_while_all_spot_is_out(fallback: bool, market: list[
         assert {h.reason for h in plan.holds} == {Reason.NO_OFFERING}
 
 
+@pytest.mark.parametrize(("fallback", "bought_now", "holds"), [(True, 10, 0), (False, 5, 1)])
+def test_without_fallback_the_spot_share_waits_for_spot(fallback: bool, bought_now: int, holds: int) -> None:  # noqa: FBT001
+    capacity = {"spotPercent": 50, "onDemandBase": 0, "fallbackToOnDemand": fallback}
+    world = waiting(a_job(queued=10, groups=(WHOLE,)), spot_prices=SPOT, refused=refusing(Market.SPOT))
+    plan = plan_demand(world, a_general(instances={"types": ["m6i.large"]}, capacity=capacity))
+
+    assert [(a.market, a.count) for a in launches(plan)] == [(Market.ON_DEMAND, bought_now)]
+    assert [(h.subject, h.reason) for h in plan.holds] == [("pool/general", Reason.NO_OFFERING)] * holds
+    assert all("5 spot machines not bought, 3 spot offerings are refused" in h.message for h in plan.holds)
+
+
+def test_while_on_demand_is_out_its_share_is_bought_as_spot() -> None:
+    capacity = {"spotPercent": 50, "onDemandBase": 0}
+    world = waiting(a_job(queued=10, groups=(WHOLE,)), spot_prices=SPOT, refused=refusing(Market.ON_DEMAND))
+    plan = plan_demand(world, a_general(instances={"types": ["m6i.large"]}, capacity=capacity))
+
+    assert [(a.market, a.count) for a in launches(plan)] == [(Market.SPOT, 10)]
+
+
 def test_when_everything_is_refused_it_says_until_when() -> None:
     world = waiting(a_job(queued=1), refused=refusing(Market.ON_DEMAND))
     plan = plan_demand(world, a_general())
