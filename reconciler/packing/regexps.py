@@ -1,6 +1,6 @@
 r"""Go's regular expressions (RE2 search), told yes or no in time linear in the text.
 
-Python's ``re`` backtracks: a job's pattern could hold the planner for hours. So a pattern becomes a small automaton, run
+Python's ``re`` backtracks: a job's pattern could hold the planner for hours. So a pattern becomes an automaton, run
 over all its states at once. What Go refuses (lookaround, backreferences), and classes by Unicode name, which are not
 told here, are no pattern: they match nothing, as in Nomad a pattern that does not compile.
 """

@@ -12,7 +12,6 @@ from reconciler.packing.wants import Want
 from schemas.document import Pool
 from schemas.plan import Reason
 
-
 NO_PLACE = Blocker(kind=Kind.FULL, text="a machine could serve it, and yet the packing found no place for it")
 
 

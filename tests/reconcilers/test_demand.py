@@ -321,7 +321,7 @@ def test_on_demand_stands_in_while_all_spot_is_out(fallback: bool, market: list[
 
 
 @pytest.mark.parametrize(("fallback", "bought_now", "holds"), [(True, 10, 0), (False, 5, 1)])
-def test_without_fallback_the_spot_share_waits_for_spot(fallback: bool, bought_now: int, holds: int) -> None:  # noqa: FBT001
+def test_without_fallback_the_spot_share_waits_for_spot(fallback: bool, bought_now: int, holds: int) -> None:
     capacity = {"spotPercent": 50, "onDemandBase": 0, "fallbackToOnDemand": fallback}
     world = waiting(a_job(queued=10, groups=(WHOLE,)), spot_prices=SPOT, refused=refusing(Market.SPOT))
     plan = plan_demand(world, a_general(instances={"types": ["m6i.large"]}, capacity=capacity))
