@@ -69,17 +69,17 @@ def refusal_of(code: str) -> Refusal:
     return _MEANING.get(code, Refusal.SPECIFICATION)
 
 
-def fault_of(code: str, message: str, status: int, *, what: str, writes: bool) -> Fault:
+def fault_of(code: str, message: str, status: int, *, what: str, writes: bool, source: Source = Source.EC2) -> Fault:
     """Translate an error answer to ``what``, of HTTP ``status``; decided by the code, by the status when it is unknown.
 
     A read that got any error learnt nothing. A write that met a server error may have happened.
     """
     told = f"{code}: {message}" if message else code
     if not writes or _is_overload(code) or code in _CREDENTIALS:
-        return UnansweredError(Source.EC2, what, told)
+        return UnansweredError(source, what, told)
     if code not in _MEANING and (status >= 500 or code in _BROKEN):
-        return OutcomeUnknownError(Source.EC2, what, told)
-    return RefusedError(Source.EC2, what, told, why=refusal_of(code), code=code)
+        return OutcomeUnknownError(source, what, told)
+    return RefusedError(source, what, told, why=refusal_of(code), code=code)
 
 
 def _is_overload(code: str) -> bool:

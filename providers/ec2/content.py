@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from schemas.world import TAG_ROLE, Role, Template
@@ -14,11 +15,24 @@ TAGGED: Final = ("instance", "volume", "network-interface")
 """What a launch makes and a template tags; tags for spot requests would be refused to on-demand launches."""
 
 
-def launch_template_data(template: Template, *, root_device: str = "") -> Json:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootVolume:
+    """The root volume as an image has it: its device's name differs by image ("/dev/sda1", "/dev/xvda")."""
+
+    device: str
+    gib: int
+
+    def encrypted(self) -> Json:
+        """Ask for it encrypted, and gone with its machine; a name that is not the image's would be a second volume."""
+        volume = {"Encrypted": True, "VolumeType": "gp3", "VolumeSize": self.gib, "DeleteOnTermination": True}
+        return {"DeviceName": self.device, "Ebs": volume}
+
+
+def launch_template_data(template: Template, *, root: RootVolume | None = None) -> Json:
     """Write a template's content; what is empty is left out, for EC2 refuses empty lists and texts.
 
-    ``root_device`` is the image's name for its root volume, which is then encrypted gp3; without it the volume stays
-    as the image says. All metadata options are stated: an account's defaults may differ.
+    With ``root``, the image's root volume, that volume will be encrypted gp3; without, it stays as the image says.
+    All metadata options are stated: an account's defaults may differ.
     """
     data: Json = {
         "MetadataOptions": {
@@ -37,8 +51,8 @@ def launch_template_data(template: Template, *, root_device: str = "") -> Json:
         data["IamInstanceProfile"] = profile(template.instance_profile)
     if template.tags.get(TAG_ROLE) == Role.CLIENT:  # EC2's default leaves a stopped machine; servers may come back
         data["InstanceInitiatedShutdownBehavior"] = "terminate"
-    if root_device:
-        data["BlockDeviceMappings"] = encrypted(root_device)
+    if root is not None:
+        data["BlockDeviceMappings"] = [root.encrypted()]
     if template.subnet_id is not None:  # EC2 wants the groups beside the subnet then
         network: Json = {"DeviceIndex": 0, "SubnetId": template.subnet_id, "DeleteOnTermination": True}
         data["NetworkInterfaces"] = [network | _listed("Groups", template.security_groups)]
@@ -75,12 +89,6 @@ def tag_specifications(tags: Mapping[str, str], resources: tuple[str, ...] = TAG
     """Write tags for all that is made in one call; none at all when there are none."""
     pairs = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
     return [{"ResourceType": resource, "Tags": pairs} for resource in resources] if pairs else []
-
-
-def encrypted(root_device: str) -> list[Json]:
-    """Describe an encrypted root volume that goes with its machine; its size is the image's."""
-    volume = {"Encrypted": True, "VolumeType": "gp3", "DeleteOnTermination": True}
-    return [{"DeviceName": root_device, "Ebs": volume}]
 
 
 def profile(name_or_arn: str) -> Json:

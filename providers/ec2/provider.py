@@ -1,0 +1,238 @@
+"""The EC2 port on the real EC2, in one region."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from providers.aws.call import Caller
+from providers.aws.clients import Clients
+from providers.ec2 import requests
+from providers.ec2.answers import fleet_answer_from, instance_from, instances_from, part, spot_prices_from
+from providers.ec2.content import template_from
+from providers.ec2.images import Image, Images
+from providers.prices.kept import Kept
+from schemas.faults import Refusal, RefusedError, Source, UnansweredError
+from schemas.world import TAG_CLUSTER, FleetAnswer, FleetRequest, Instance, Template
+
+SPOT_EVERY, SPOT_KEPT = timedelta(minutes=10), timedelta(hours=1)
+
+_PAGE: Final = 1000
+_TYPES_NAMED_MOST: Final = 200  # above it all rows are read, and ours picked
+_LINUX: Final = ("Linux/UNIX", "Linux/UNIX (Amazon VPC)")
+_ENDED_AT_ONCE: Final = 100
+_NO_INSTANCE: Final = "InvalidInstanceID.NotFound"
+_NO_TEMPLATE: Final = "InvalidLaunchTemplateName.NotFoundException"
+
+
+class AwsEc2:
+    """EC2 through boto3; satisfies ``reconciler.ports.Ec2``.
+
+    Reads are whole or unanswered. Writes are sent once: whoever knows their key asks again.
+    """
+
+    def __init__(self, clients: Clients, now: Callable[[], datetime]) -> None:
+        self._clients, self._now = clients, now
+        self._caller = Caller(Source.EC2)
+        self._images = Images(clients)
+        self._spot: dict[object, Kept[Mapping[tuple[str, str], float]]] = {}
+        self._templates: dict[str, Template] = {}  # as stored; a name always holds the same content
+
+    # --- instances
+
+    async def instances(self, group: str) -> tuple[Instance, ...]:
+        """List the group's instances in every state, all pages or UnansweredError."""
+
+        def pages() -> tuple[Instance, ...]:
+            found = self._clients.ec2().get_paginator("describe_instances")
+            by_tag = requests.with_tag(TAG_CLUSTER, group)
+            return instances_from(found.paginate(Filters=by_tag, PaginationConfig={"PageSize": _PAGE}))  # type: ignore[arg-type]
+
+        return await self._caller.read(f"DescribeInstances of {group}", pages)
+
+    async def run_instance(self, template: Template, *, token: str, tags: Mapping[str, str]) -> Instance:
+        """Launch one instance; one token gives one in one zone, so a template's subnet never changes."""
+        what = f"RunInstances {template.name}"
+        image, template = await self._pinned(template, what)
+
+        def launch() -> Instance:
+            asked = requests.run_instances(template, tags, token=token, root=image.root)
+            return instance_from(part(self._clients.ec2(writes=True).run_instances(**asked), "Instances")[0])
+
+        return await self._caller.write(what, launch)
+
+    async def create_fleet(self, request: FleetRequest) -> FleetAnswer:
+        """Launch machines from the request's overrides; the answer may hold machines and errors."""
+        what = f"CreateFleet {request.template}"
+        template = self._templates.get(request.template) or await self.template(request.template)
+        if template is None:
+            told = "the launch template does not exist (yet)"
+            raise RefusedError(Source.EC2, what, told, why=Refusal.INVALID, code=_NO_TEMPLATE)
+
+        def launch() -> FleetAnswer:
+            answer = self._clients.ec2(writes=True).create_fleet(**requests.create_fleet(request, template.tags))
+            return fleet_answer_from(answer, request, template, self._now())
+
+        try:
+            return await self._caller.write(what, launch)
+        except RefusedError as no:
+            if no.why is Refusal.INVALID:  # somebody removed it
+                self._templates.pop(request.template, None)
+            raise
+
+    async def terminate(self, instance_ids: Sequence[str]) -> None:
+        """End machines; what is gone already is ended. Safe to repeat.
+
+        One id that is unknown or protected spoils its whole batch (in its zone): each is then asked for alone, and
+        the first no is raised when all were asked.
+        """
+        for start in range(0, len(instance_ids), _ENDED_AT_ONCE):
+            batch = instance_ids[start : start + _ENDED_AT_ONCE]
+            try:
+                await self._terminate(batch)
+            except RefusedError as no:
+                if len(batch) == 1 and no.code == _NO_INSTANCE:
+                    continue
+                if len(batch) == 1:
+                    raise
+                await self._terminate_singly(batch)
+
+    async def _terminate_singly(self, instance_ids: Sequence[str]) -> None:
+        refused: list[RefusedError] = []
+        for instance_id in instance_ids:
+            try:
+                await self._terminate([instance_id])
+            except RefusedError as no:
+                if no.code != _NO_INSTANCE:
+                    refused.append(no)
+        if refused:
+            raise refused[0]
+
+    async def _terminate(self, instance_ids: Sequence[str]) -> None:
+        await self._caller.write(
+            f"TerminateInstances {', '.join(instance_ids)}",
+            lambda: part(
+                self._clients.ec2(writes=True).terminate_instances(InstanceIds=list(instance_ids)),
+                "TerminatingInstances",
+            ),
+        )
+
+    async def impaired(self, instance_ids: Sequence[str]) -> frozenset[str]:
+        """Tell which of these running instances fail a status check: all impaired ones are listed, and ours picked.
+
+        Naming ids would make one that is gone spoil the answer. Filters are ANDed: one question for each check.
+        """
+
+        def pages() -> frozenset[str]:
+            ask = self._clients.ec2().get_paginator("describe_instance_status").paginate
+            found = {
+                status["InstanceId"]
+                for check in ("instance-status.status", "system-status.status")
+                for page in ask(Filters=[{"Name": check, "Values": ["impaired"]}], PaginationConfig={"PageSize": _PAGE})
+                for status in part(page, "InstanceStatuses")
+            }
+            return frozenset(found & set(instance_ids))
+
+        return await self._caller.read("DescribeInstanceStatus", pages)
+
+    # --- launch templates
+
+    async def template_names(self, group: str) -> frozenset[str]:
+        """List the names of the group's launch templates, all pages or UnansweredError."""
+
+        def pages() -> frozenset[str]:
+            found = self._clients.ec2().get_paginator("describe_launch_templates")
+            by_tag = requests.with_tag(TAG_CLUSTER, group)
+            read = found.paginate(Filters=by_tag, PaginationConfig={"PageSize": 200})  # type: ignore[arg-type]
+            return frozenset(t["LaunchTemplateName"] for page in read for t in part(page, "LaunchTemplates"))
+
+        return await self._caller.read(f"DescribeLaunchTemplates of {group}", pages)
+
+    async def template(self, name: str) -> Template | None:
+        """Read one launch template as it is stored; None when EC2 says that there is none."""
+
+        def read() -> Template | None:
+            client = self._clients.ec2()
+            try:
+                answer = client.describe_launch_template_versions(LaunchTemplateName=name, Versions=[requests.VERSION])
+            except client.exceptions.ClientError as error:
+                if error.response["Error"]["Code"] == _NO_TEMPLATE:
+                    return None
+                raise
+            versions = part(answer, "LaunchTemplateVersions")
+            return template_from(name, versions[0]["LaunchTemplateData"]) if versions else None
+
+        found = await self._caller.read(f"DescribeLaunchTemplateVersions {name}", read)
+        if found is not None:
+            self._templates[name] = found
+        return found
+
+    async def create_template(self, group: str, template: Template) -> None:
+        """Make a launch template. An image that a parameter names is looked up now, and so pinned by the template."""
+        what = f"CreateLaunchTemplate {template.name}"
+        image = await self._image(template.image_id, what)
+        stored = replace(template, image_id=image.id)
+
+        def create() -> None:
+            asked = requests.launch_template(group, stored, root=image.root)
+            part(self._clients.ec2(writes=True).create_launch_template(**asked), "LaunchTemplate")
+
+        await self._caller.write(what, create)
+        self._templates[template.name] = stored
+
+    async def delete_template(self, name: str) -> None:
+        """Delete a launch template; one that is not there is deleted."""
+        self._templates.pop(name, None)
+        try:
+            await self._caller.write(
+                f"DeleteLaunchTemplate {name}",
+                lambda: part(
+                    self._clients.ec2(writes=True).delete_launch_template(LaunchTemplateName=name), "LaunchTemplate"
+                ),
+            )
+        except RefusedError as no:
+            if no.code != _NO_TEMPLATE:
+                raise
+
+    # --- prices
+
+    async def spot_prices(self, types: Sequence[str], zones: Sequence[str]) -> Mapping[tuple[str, str], float]:
+        """Give current spot prices, at most ten minutes old, or an hour when EC2 does not answer."""
+        asked = tuple(sorted(types)), tuple(sorted(zones))
+        board = self._spot.setdefault(asked, Kept(self._now, asked_every=SPOT_EVERY, kept_for=SPOT_KEPT))
+        return (await board.get(lambda: self._ask_spot_prices(*asked))).value
+
+    async def _ask_spot_prices(self, types: Sequence[str], zones: Sequence[str]) -> Mapping[tuple[str, str], float]:
+        """Read the history: it is one of changes, so that from now on it has one row for each market."""
+
+        def pages() -> Mapping[tuple[str, str], float]:
+            found = (
+                self._clients.ec2()
+                .get_paginator("describe_spot_price_history")
+                .paginate(
+                    StartTime=self._now(),
+                    ProductDescriptions=_LINUX,
+                    Filters=[{"Name": "availability-zone", "Values": list(zones)}],
+                    PaginationConfig={"PageSize": _PAGE},
+                    **({"InstanceTypes": list(types)} if len(types) <= _TYPES_NAMED_MOST else {}),  # type: ignore[arg-type]
+                )
+            )
+            return spot_prices_from(found, frozenset(types), frozenset(zones))
+
+        return await self._caller.read("DescribeSpotPriceHistory", pages)
+
+    # --- images
+
+    async def _image(self, image: str, what: str) -> Image:
+        return await self._caller.read(what, lambda: self._images.look_up(image, what))
+
+    async def _pinned(self, template: Template, what: str) -> tuple[Image, Template]:
+        """Give the image that a stored template pinned, so that a launch is repeated with the same."""
+        if template.image_id.startswith("ssm:"):
+            stored = self._templates.get(template.name) or await self.template(template.name)
+            if stored is None:
+                raise UnansweredError(Source.EC2, what, "its image is pinned by its template, which is not there yet")
+            template = replace(template, image_id=stored.image_id)
+        return await self._image(template.image_id, what), template
