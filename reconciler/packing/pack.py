@@ -106,10 +106,11 @@ def _read(vectors: Vectors, packing: Packing, bound: float, *, before: Packed) -
     rooms = [room for room, _ in vectors.rooms]
     placed = list(before.placed)
     for filling in packing.fillings:
+        number = vectors.bins[filling.bin]
         for index, copies in filling.copies:
             want = vectors.parts[index].want
-            placed.append(Placement(want=want, copies=copies, room=vectors.rooms[filling.bin][0]))
-            rooms[filling.bin] = less(rooms[filling.bin], want.job, want.group, copies)
+            placed.append(Placement(want=want, copies=copies, room=vectors.rooms[number][0]))
+            rooms[number] = less(rooms[number], want.job, want.group, copies)
     machines = [_machine(vectors, purchase) for purchase in packing.purchases]
     missing = [Missing(want=vectors.parts[lack.shape].want, copies=lack.count) for lack in packing.unplaced]
     return Packed(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import le
 
@@ -21,25 +21,36 @@ Kind = tuple[Offer, ...]  # offers of one type that no want at hand can tell apa
 
 @dataclass(slots=True, kw_only=True)
 class Vectors:
-    """One problem and what its numbers mean: shapes are ``parts``, offerings ``kinds``, bins ``rooms``."""
+    """One problem and what its numbers mean: shapes are ``parts``, offerings ``kinds``, bins ``bins``."""
 
     filters: Filters
     parts: Sequence[Part]
     rooms: Sequence[tuple[Room, Looks]]
     offers: Sequence[tuple[Offer, Looks]]
     kinds: list[Kind] = field(init=False, default_factory=list)
+    bins: list[int] = field(init=False, default_factory=list)  # indices of the rooms that take anything at all
+    _least: list[tuple[int, ...]] = field(init=False, default_factory=list)  # by part: its size but for cores' MHz
+    _tokens: list[frozenset[str]] = field(init=False, default_factory=list)  # by part
+    _takes: list[frozenset[int]] = field(init=False, default_factory=list)  # by bin: parts
     _allowed: list[frozenset[int]] = field(init=False, default_factory=list)  # by part: kinds
     _rooms: list[tuple[int, ...]] = field(init=False, default_factory=list)  # by kind: its vector
     _dimensions: tuple[str, ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:
         self._dimensions = _dimensions(self.parts)
+        self._least = [self._size(part.want, 0) for part in self.parts]
+        self._tokens = [distinct.tokens(part.want) for part in self.parts]
         self._sort_into_kinds()
+        for number, (room, look) in enumerate(self.rooms):
+            takes = frozenset(self._going(room, look, self._vector(room)))
+            if takes:
+                self.bins.append(number)
+                self._takes.append(takes)
 
     def problem(self, prices: Sequence[float]) -> Problem:
         """Write the problem, with a price for each kind in USD an hour."""
         clocks = [self._clock(i, prices) for i in range(len(self.parts))]
-        asked = frozenset().union(*(distinct.tokens(p.want) for p in self.parts))
+        asked = frozenset[str]().union(*self._tokens)
         return Problem(
             shapes=tuple(
                 Shape(
@@ -48,7 +59,7 @@ class Vectors:
                     count=part.copies,
                     offerings=frozenset(k for k in self._allowed[i] if self.kinds[k][0].room.clock_mhz <= clocks[i]),
                     most=distinct.copies_most(part.want),
-                    tokens=distinct.tokens(part.want),
+                    tokens=self._tokens[i],
                 )
                 for i, part in enumerate(self.parts)
             ),
@@ -56,7 +67,10 @@ class Vectors:
                 Offering(name=kind[0].room.key, price=prices[k], room=self._rooms[k])
                 for k, kind in enumerate(self.kinds)
             ),
-            bins=tuple(self._bin(room, look, clocks, asked) for room, look in self.rooms),
+            bins=tuple(
+                self._bin(self.rooms[number][0], takes, clocks, asked)
+                for number, takes in zip(self.bins, self._takes, strict=True)
+            ),
         )
 
     def holding(self, kind: int, copies: Sequence[tuple[int, int]]) -> tuple[Offer, ...]:
@@ -81,47 +95,51 @@ class Vectors:
 
     def _sort_into_kinds(self) -> None:
         """Put offers together that no part can tell apart, and find the kinds on which each part may go."""
-        alike: dict[tuple[object, ...], list[Offer]] = {}
+        alike: dict[tuple[Looks, str, str, tuple[int, ...], frozenset[int]], list[Offer]] = {}
         for offer, look in self.offers:
             key = (look, offer.pool, offer.kind.name, self._vector(offer.room), offer.room.ports)
             alike.setdefault(key, []).append(offer)
         groups: dict[tuple[object, ...], list[Offer]] = {}
-        masks: list[tuple[bool, ...]] = []
+        goes: list[frozenset[int]] = []
         for (look, pool, name, vector, ports), offers in alike.items():
-            mask = tuple(self._goes(part, offers[0].room, look) for part in self.parts)
-            if any(mask):
-                same = (pool, name, vector, ports, mask)
+            going = frozenset(self._going(offers[0].room, look, vector))
+            if going:
+                same = (pool, name, vector, ports, going)
                 if same not in groups:
                     groups[same] = []
-                    masks.append(mask)
+                    goes.append(going)
                 groups[same] += offers
         self.kinds = [tuple(sorted(offers, key=lambda o: (o.price, o.zone, o.market))) for offers in groups.values()]
         self._rooms = [self._vector(kind[0].room) for kind in self.kinds]
-        self._allowed = [frozenset(k for k, mask in enumerate(masks) if mask[i]) for i in range(len(self.parts))]
+        self._allowed = [frozenset(k for k, going in enumerate(goes) if i in going) for i in range(len(self.parts))]
 
-    def _goes(self, part: Part, room: Room, look: Looks) -> bool:
-        return (
-            self.filters.passes(part.want, room, look)
-            and shortage(room, part.want.group) is None
-            and distinct.pinned(room.candidate, part.pins)
-        )
+    def _going(self, room: Room, look: Looks, vector: tuple[int, ...]) -> Iterator[int]:
+        """List the parts of which one copy may go to a room, and fits."""
+        for index, part in enumerate(self.parts):
+            group = part.want.group
+            if (
+                all(map(le, self._least[index], vector))
+                and self.filters.passes(part.want, room, look)
+                and not (group.static_ports and group.static_ports & room.ports)
+                and (not group.ask.cores or shortage(room, group) is None)
+                and distinct.pinned(room.candidate, part.pins)
+            ):
+                yield index
 
     def _clock(self, index: int, prices: Sequence[float]) -> int:
         """MHz that a reserved core takes: the most on room that is there and on the cheapest kind, to be enough.
 
         Faster kinds are then left out for this part: their cores would take more.
         """
-        part = self.parts[index]
-        if not part.want.group.ask.cores:
+        if not self.parts[index].want.group.ask.cores:
             return UNLIMITED
         cheapest = min(self._allowed[index], key=lambda k: (prices[k], self.kinds[k][0].room.key), default=None)
-        there = [room.clock_mhz for room, look in self.rooms if self._goes(part, room, look)]
+        bins = zip(self.bins, self._takes, strict=True)
+        there = [self.rooms[number][0].clock_mhz for number, takes in bins if index in takes]
         return max([*there, 0 if cheapest is None else self.kinds[cheapest][0].room.clock_mhz])
 
-    def _bin(self, room: Room, look: Looks, clocks: Sequence[int], asked: frozenset[str]) -> Bin:
-        may = frozenset(
-            i for i, part in enumerate(self.parts) if room.clock_mhz <= clocks[i] and self._goes(part, room, look)
-        )
+    def _bin(self, room: Room, takes: frozenset[int], clocks: Sequence[int], asked: frozenset[str]) -> Bin:
+        may = frozenset(i for i in takes if room.clock_mhz <= clocks[i])
         limits = [(i, distinct.copies_most(self.parts[i].want)) for i in sorted(may)]
         return Bin(
             name=room.key,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from reconciler.machine import pool_template
+from reconciler.packing.census import unseen
 from reconciler.packing.offers import DEARER_MOST, Offer
 from reconciler.packing.pack import Load, Machine
 from reconciler.packing.survey import Survey
@@ -66,6 +68,7 @@ class Buyer:
     cause: Reason
     ordinals: dict[str, int] = field(default_factory=dict)
     templates: set[str] = field(default_factory=set)
+    filled: Counter[str] = field(default_factory=Counter)  # zone → machines of the pool at hand
 
     def buy(self, machines: Sequence[Machine], why: Mapping[str, str] | None = None) -> Plan:
         """Plan the launches of machines; ``why`` is the reason to give, by pool, where their load is none."""
@@ -76,17 +79,34 @@ class Buyer:
             mine = _merged(m for m in machines if m.pool == pool.name)
             lots, short = _markets(self.survey, pool, mine)
             holds += short
+            self.filled = _by_zone(self.survey.snapshot, pool.name)
             for lot in lots:
-                actions += self._launch(pool, lot, (why or {}).get(pool.name, ""))
+                for count, overrides in self._zones(lot):
+                    actions += self._launch(pool, lot, count, overrides, (why or {}).get(pool.name, ""))
         return Plan(actions=tuple(actions), holds=tuple(holds))
 
-    def _launch(self, pool: Pool, lot: _Lot, why: str) -> Iterator[Action]:
-        snapshot, group = self.survey.snapshot, self.survey.group
+    def _zones(self, lot: _Lot) -> Iterator[tuple[int, tuple[Override, ...]]]:
+        """Divide machines evenly over the zones where the price leaves the choice; a single one may go to any."""
         cheapest = lot.offers[0]
-        offers = [
-            o for o in lot.offers if o.kind.arch == cheapest.kind.arch and o.price <= DEARER_MOST * cheapest.price
-        ]
-        template = pool_template(group, pool, cheapest.kind.arch, pool.instances.allowed(snapshot.catalogue))
+        near = [o for o in lot.offers if o.kind.arch == cheapest.kind.arch and o.price <= DEARER_MOST * cheapest.price]
+        zones = sorted({o.zone for o in near if o.price == cheapest.price})
+        if lot.count == 1 or len(zones) == 1:
+            overrides = _overrides(near, self.filled)
+            self.filled[overrides[0].zone] += lot.count
+            yield lot.count, overrides
+            return
+        counts: Counter[str] = Counter()
+        for _ in range(lot.count):
+            zone = min(zones, key=lambda z: (self.filled[z], z))
+            self.filled[zone] += 1
+            counts[zone] += 1
+        for zone, count in sorted(counts.items()):
+            yield count, _overrides([o for o in near if o.zone == zone], self.filled)
+
+    def _launch(self, pool: Pool, lot: _Lot, count: int, overrides: tuple[Override, ...], why: str) -> Iterator[Action]:
+        snapshot, group = self.survey.snapshot, self.survey.group
+        arch = lot.offers[0].kind.arch
+        template = pool_template(group, pool, arch, pool.instances.allowed(snapshot.catalogue))
         if template.name not in self.templates:
             self.templates.add(template.name)
             yield CreateTemplate(template=template, pool=pool.name, reason=f"machines of {pool.name} need it")
@@ -96,8 +116,8 @@ class Buyer:
             claim=claim,
             pool=pool.name,
             market=lot.market,
-            count=lot.count,
-            overrides=_overrides(self.survey, pool, offers),
+            count=count,
+            overrides=overrides,
             template=template.name,
             contents=_contents(lot.machine.load),
             cause=self.cause,
@@ -164,12 +184,17 @@ def _no_spot(survey: Survey, pool: Pool, machine: Machine, count: int) -> Hold:
     )
 
 
-def _overrides(survey: Survey, pool: Pool, offers: Sequence[Offer]) -> tuple[Override, ...]:
+def _by_zone(snapshot: Snapshot, pool: str) -> Counter[str]:
+    """Count a pool's machines by zone; one that nobody has seen yet is where it is likeliest to be."""
+    filled = Counter(i.zone for i in snapshot.instances if i.live and i.pool == pool)
+    for claim in snapshot.claims:
+        if claim.pool == pool and claim.overrides:
+            filled[claim.overrides[0].zone] += unseen(snapshot, claim)
+    return filled
+
+
+def _overrides(offers: Sequence[Offer], filled: Mapping[str, int]) -> tuple[Override, ...]:
     """Order offers by price; equals go to the emptiest zone first, each zone's best before any zone's second best."""
-    filled: dict[str, int] = {}
-    for instance in survey.snapshot.instances:
-        if instance.live and instance.pool == pool.name:
-            filled[instance.zone] = filled.get(instance.zone, 0) + 1
     rank: dict[tuple[float, str], int] = {}
     keyed = []
     for offer in sorted(offers, key=lambda o: (o.price, o.kind.name, o.zone)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -58,9 +59,20 @@ def a_general(**pool: Any) -> ClusterGroup:
     return a_group(pools=[a_pool(**pool)])
 
 
-def bought(plan: Plan) -> list[tuple[str, int]]:
-    """Type and number of each launch."""
-    return [(a.overrides[0].instance_type, a.count) for a in launches(plan)]
+def bought(plan: Plan) -> dict[str, int]:
+    """Count the machines by type."""
+    counted: Counter[str] = Counter()
+    for launch in launches(plan):
+        counted[launch.overrides[0].instance_type] += launch.count
+    return dict(counted)
+
+
+def markets(plan: Plan) -> dict[Market, int]:
+    """Count the machines by market."""
+    counted: Counter[Market] = Counter()
+    for launch in launches(plan):
+        counted[launch.market] += launch.count
+    return dict(counted)
 
 
 # --- what is bought --------------------------------------------------------------------------------------------------
@@ -69,7 +81,7 @@ def bought(plan: Plan) -> list[tuple[str, int]]:
 def test_queued_work_buys_the_cheapest_machine_that_holds_it() -> None:
     plan = plan_demand(waiting(a_job(queued=3)), a_general())
 
-    assert bought(plan) == [("m6i.large", 1)]
+    assert bought(plan) == {"m6i.large": 1}
     (launch,) = launches(plan)
     assert (launch.claim, launch.pool, launch.market) == ("general-1", "general", Market.ON_DEMAND)
     assert [(c.job, c.group, c.copies) for c in launch.contents] == [("web", "web", 3)]
@@ -95,11 +107,33 @@ def test_claims_go_on_from_the_highest_ordinal_ever_used() -> None:
     assert [a.claim for a in launches(plan)] == ["general-42"]
 
 
-def test_machines_of_the_same_content_are_one_launch() -> None:
-    whole = a_task_group(ask=Resources(cpu_mhz=6000, memory_mib=4000))
-    plan = plan_demand(waiting(a_job(queued=4, groups=(whole,))), a_general(instances={"types": ["m6i.large"]}))
+def test_machines_of_the_same_content_are_one_launch_in_each_zone_and_evenly_many() -> None:
+    there = (an_instance(1, zone="us-east-1a"), an_instance(2, zone="us-east-1a"))
+    world = waiting(a_job(queued=7, groups=(WHOLE,)), instances=there)
+    plan = plan_demand(world, a_general(instances={"types": ["m6i.large"]}))
 
-    assert bought(plan) == [("m6i.large", 4)]
+    assert [({o.zone for o in a.overrides}, a.count) for a in launches(plan)] == [
+        ({"us-east-1a"}, 1),
+        ({"us-east-1b"}, 3),
+        ({"us-east-1c"}, 3),
+    ]
+
+
+def test_where_one_zone_is_cheapest_the_launch_is_left_together() -> None:
+    prices = {("m6i.large", f"us-east-1{z}"): price for z, price in (("a", 0.031), ("b", 0.03), ("c", 0.04))}
+    group = a_general(instances={"types": ["m6i.large"]}, capacity={"spotPercent": 100, "onDemandBase": 0})
+    plan = plan_demand(waiting(a_job(queued=7, groups=(WHOLE,)), spot_prices=prices), group)
+
+    assert [([o.zone[-1] for o in a.overrides], a.count) for a in launches(plan)] == [(["b", "a"], 7)]
+
+
+def test_machines_on_their_way_fill_the_zone_where_they_are_likeliest_to_be() -> None:
+    plan = plan_demand(waiting(a_job(queued=20, groups=(WHOLE,)), claims=(a_claim(),)), a_general())
+
+    zones: Counter[str] = Counter({"us-east-1a": 1})
+    for launch in launches(plan):
+        zones[launch.overrides[0].zone] += launch.count
+    assert max(zones.values()) - min(zones.values()) <= 1
 
 
 def test_overrides_are_all_zones_of_what_holds_the_content_at_most_15_percent_dearer() -> None:
@@ -183,7 +217,7 @@ def test_reserved_cores_take_whole_cores_and_their_mhz() -> None:
     cores = a_task_group(ask=Resources(cores=3, memory_mib=100))
     plan = plan_demand(waiting(a_job(queued=1, groups=(cores,))), a_general())
 
-    assert bought(plan) == [("m6i.xlarge", 1)]  # m6i.large has 2
+    assert bought(plan) == {"m6i.xlarge": 1}  # m6i.large has 2
 
 
 def test_devices_are_found_on_the_types_that_have_them() -> None:
@@ -191,7 +225,7 @@ def test_devices_are_found_on_the_types_that_have_them() -> None:
     pool = a_pool(instances={"types": ["m6i.large", "g4dn.xlarge"]})
     plan = plan_demand(waiting(a_job(queued=2, groups=(gpu,))), a_group(pools=[pool]))
 
-    assert bought(plan) == [("g4dn.xlarge", 2)]
+    assert bought(plan) == {"g4dn.xlarge": 2}
 
 
 def test_system_jobs_are_charged_to_every_new_machine() -> None:
@@ -200,8 +234,8 @@ def test_system_jobs_are_charged_to_every_new_machine() -> None:
     without = plan_demand(waiting(a_job(queued=1, groups=(tight,))), a_general())
     with_it = plan_demand(waiting(a_job(queued=1, groups=(tight,)), system), a_general())
 
-    assert bought(without) == [("m6i.large", 1)]
-    assert bought(with_it) == [("m6i.xlarge", 1)]
+    assert bought(without) == {"m6i.large": 1}
+    assert bought(with_it) == {"m6i.xlarge": 1}
 
 
 def test_what_the_agent_reserves_is_no_room() -> None:
@@ -209,7 +243,7 @@ def test_what_the_agent_reserves_is_no_room() -> None:
     machine = {"agentConfig": {"client": {"reserved": {"memory": 1000}}}}
     plan = plan_demand(waiting(a_job(queued=1, groups=(tight,))), a_general(machine=machine))
 
-    assert bought(plan) == [("m6i.xlarge", 1)]
+    assert bought(plan) == {"m6i.xlarge": 1}
 
 
 def test_memory_measured_on_a_node_of_the_type_corrects_the_catalogue() -> None:
@@ -218,7 +252,7 @@ def test_memory_measured_on_a_node_of_the_type_corrects_the_catalogue() -> None:
     full = an_allocation(node, job_id="other", usage=Resources(memory_mib=7100))
     world = waiting(a_job(queued=1, groups=(tight,)), instances=(an_instance(),), nodes=(node,), allocations=(full,))
 
-    assert bought(plan_demand(world, a_general())) == [("m6i.xlarge", 1)]
+    assert bought(plan_demand(world, a_general())) == {"m6i.xlarge": 1}
 
 
 # --- pools and markets -----------------------------------------------------------------------------------------------
@@ -290,7 +324,7 @@ def test_machines_that_are_there_count_towards_the_share() -> None:
     five = tuple(an_instance(n) for n in range(1, 6))
     plan = plan_demand(waiting(a_job(queued=5, groups=(WHOLE,)), spot_prices=SPOT, instances=five), group)
 
-    assert [(a.market, a.count) for a in launches(plan)] == [(Market.SPOT, 5)]
+    assert markets(plan) == {Market.SPOT: 5}
 
 
 def test_a_job_that_names_its_market_gets_it() -> None:
@@ -326,7 +360,7 @@ def test_without_fallback_the_spot_share_waits_for_spot(fallback: bool, bought_n
     world = waiting(a_job(queued=10, groups=(WHOLE,)), spot_prices=SPOT, refused=refusing(Market.SPOT))
     plan = plan_demand(world, a_general(instances={"types": ["m6i.large"]}, capacity=capacity))
 
-    assert [(a.market, a.count) for a in launches(plan)] == [(Market.ON_DEMAND, bought_now)]
+    assert markets(plan) == {Market.ON_DEMAND: bought_now}
     assert [(h.subject, h.reason) for h in plan.holds] == [("pool/general", Reason.NO_OFFERING)] * holds
     assert all("5 spot machines not bought, 3 spot offerings are refused" in h.message for h in plan.holds)
 
@@ -336,7 +370,7 @@ def test_while_on_demand_is_out_its_share_is_bought_as_spot() -> None:
     world = waiting(a_job(queued=10, groups=(WHOLE,)), spot_prices=SPOT, refused=refusing(Market.ON_DEMAND))
     plan = plan_demand(world, a_general(instances={"types": ["m6i.large"]}, capacity=capacity))
 
-    assert [(a.market, a.count) for a in launches(plan)] == [(Market.SPOT, 10)]
+    assert markets(plan) == {Market.SPOT: 10}
 
 
 def test_when_everything_is_refused_it_says_until_when() -> None:

@@ -25,11 +25,13 @@ def launches(plan: Plan) -> list[Launch]:
 
 
 def test_an_empty_pool_gets_its_minimum_of_the_cheapest_type() -> None:
-    (launch,) = launches(plan_size(a_snapshot(), a_sized(min=3, max=9)))
+    plan = launches(plan_size(a_snapshot(), a_sized(min=3, max=9)))
 
-    assert (launch.count, launch.cause, launch.contents) == (3, Reason.MINIMUM, ())
-    assert launch.overrides[0].instance_type == "m6i.large"
-    assert launch.reason == "0 of size.min 3 machines are there"
+    assert sum(a.count for a in plan) == 3
+    assert {(a.cause, a.contents) for a in plan} == {(Reason.MINIMUM, ())}
+    assert {a.overrides[0].instance_type for a in plan} == {"m6i.large"}
+    assert {a.overrides[0].zone for a in plan} == {"us-east-1a", "us-east-1b", "us-east-1c"}
+    assert {a.reason for a in plan} == {"0 of size.min 3 machines are there"}
 
 
 def test_live_machines_and_machines_on_their_way_count() -> None:
@@ -49,7 +51,7 @@ def test_a_stopped_machine_counts_as_live() -> None:
 def test_desired_pins_the_number_above_the_minimum() -> None:
     world = a_snapshot(instances=(an_instance(),))
 
-    assert [a.count for a in launches(plan_size(world, a_sized(min=1, max=9, desired=4)))] == [3]
+    assert sum(a.count for a in launches(plan_size(world, a_sized(min=1, max=9, desired=4)))) == 3
     assert launches(plan_size(world, a_sized(min=1, max=9, desired=4)))[0].reason == (
         "1 of size.desired 4 machines are there"
     )
@@ -66,7 +68,10 @@ def test_the_minimum_is_shared_between_markets() -> None:
     spot = {("m6i.large", f"us-east-1{z}"): 0.03 for z in "abc"}
     plan = plan_size(a_snapshot(spot_prices=spot), a_group(pools=[pool]))
 
-    assert {(a.market, a.count) for a in launches(plan)} == {(Market.ON_DEMAND, 2), (Market.SPOT, 2)}
+    assert {m: sum(a.count for a in launches(plan) if a.market is m) for m in Market} == {
+        Market.ON_DEMAND: 2,
+        Market.SPOT: 2,
+    }
 
 
 def test_nothing_for_sale_is_said() -> None:
