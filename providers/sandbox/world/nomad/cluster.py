@@ -16,9 +16,11 @@ from providers.sandbox.world.nomad.drains import Drainer
 from providers.sandbox.world.nomad.gc import Collector
 from providers.sandbox.world.nomad.jobs import Jobs
 from providers.sandbox.world.nomad.nodes import Nodes
+from providers.sandbox.world.nomad.render import Calendar
 from providers.sandbox.world.nomad.settings import SchedulerConfiguration, Settings
 from providers.sandbox.world.nomad.state import ClusterState, Namespace, NodePool
 from providers.sandbox.world.nomad.store import Store
+from providers.sandbox.world.nomad.variables import Variables
 from providers.sandbox.world.nomad.worker import Worker
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class Cluster:
         self.jobs = Jobs(self.store, self._worker, self._blocked)
         self._deployments = DeploymentWatcher(self.store, self._worker, self.jobs)
         self._collector = Collector(self.store, self.jobs)
+        self.variables = Variables(self.store, Calendar(state.settings.epoch_unix))
         self.api = Api(
             self.store,
             jobs=self.jobs,
@@ -140,6 +143,7 @@ class Cluster:
         state.leader_since = self.kernel.now
         state.leaders += 1
         self._nodes.restart_timers()
+        self.variables.restart_timers()
         for evaluation in list(state.evals.values()):
             if not evaluation.terminal:
                 self._worker.hand_on([evaluation])

@@ -11,6 +11,7 @@ from providers.sandbox.world.nomad.evaluation import Evaluation
 from providers.sandbox.world.nomad.job import Job, JobVersion
 from providers.sandbox.world.nomad.node import Node
 from providers.sandbox.world.nomad.settings import SchedulerConfiguration, Settings
+from providers.sandbox.world.nomad.variables import Variable
 
 
 @dataclass(slots=True)
@@ -114,6 +115,7 @@ class ClusterState:
     deployments: dict[str, Deployment] = field(default_factory=dict)
     pools: dict[str, NodePool] = field(default_factory=dict)
     namespaces: dict[str, Namespace] = field(default_factory=dict)
+    variables: dict[str, Variable] = field(default_factory=dict)
     agents: dict[str, Agent] = field(default_factory=dict)
     heartbeats: dict[str, float] = field(default_factory=dict)  # silent node → when the servers give it up
     known: dict[str, str] = field(default_factory=dict)  # node → the agent behind it
