@@ -1,82 +1,75 @@
-"""Column generation: values of copies that make the relaxed plan cheapest, and the bound that follows from them."""
+"""Column generation: contents of machines are added to the relaxed plan until none would make it cheaper."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from reconciler.packing.solver.search import SLACK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reconciler.packing.solver.bound import Bounder
     from reconciler.packing.solver.master import Master, Relaxed
     from reconciler.packing.solver.model import Kind
-    from reconciler.packing.solver.pricing import Offer, Pricer
+    from reconciler.packing.solver.pricing import Offer
 
-_SMOOTHING = 0.5  # how far values stay at the best known: fewer rounds than following the master's every jump
-
-
-def farley(values: Sequence[float], demand: Sequence[int], ceiling: float) -> float:
-    """Bound the cost of covering the demand, in pico-dollars: its worth, once no machine is worth more than it costs.
-
-    Args:
-        values: of one copy of each item.
-        demand: copies of each item.
-        ceiling: a rate (value for price) that no machine's content exceeds at these values.
-
-    """
-    worth = sum(v * n for v, n in zip(values, demand, strict=True))
-    return worth / max(ceiling, 1e-300) / SLACK
-
-
-@dataclass(slots=True)
-class Generation:
-    """What column generation knows of one demand."""
-
-    bound: float = 0.0  # pico-dollars
-    best: list[float] | None = None  # values that gave the bound
-    relaxed: Relaxed | None = None
-    rounds: int = 0
+_PAYS = 1.0 + 1e-7  # a column must be worth more than it costs by more than rounding
+_WIDER = 2.0
 
 
 def generate(
     master: Master,
-    pricer: Pricer,
+    bounder: Bounder,
     kinds: Sequence[Kind],
     demand: Sequence[int],
     *,
-    start: list[float] | None,
+    left: Sequence[int],
+    covered: Sequence[int] | None,
+    start: Sequence[float],
     rounds: int,
-    nodes: int,
     enough: float,
-    want: int = 8,
-) -> Generation:
-    """Add columns until bound and relaxed cost meet within ``enough``, or the rounds are spent."""
-    state = Generation(best=start)
-    weight = _SMOOTHING if start else 0.0
-    while state.rounds < rounds:
-        state.relaxed = master.solve()
-        if state.bound >= state.relaxed.cost * (1.0 - enough):
-            break
-        state.rounds += 1
-        values = state.relaxed.values
-        if weight and state.best:
-            values = [float(int(weight * b + (1.0 - weight) * v)) for b, v in zip(state.best, values, strict=True)]
-        quote = pricer.quote(values, demand, enough=0.0, want=want, nodes=nodes)
-        bound = farley(values, demand, quote.ceiling)
-        if bound > state.bound or state.best is None:
-            state.bound, state.best = bound, values
-        fresh = [master.add(o.kind, o.pattern) for o in quote.offers if _pays(o, kinds, state.relaxed)]
-        if not any(fresh):
-            if not weight:
-                break
-            weight = 0.0
+    width: float = 0.05,
+    proof: int = 0,
+) -> Relaxed:
+    """Add columns until none pays, bound and relaxed cost meet, or the rounds are spent.
+
+    Args:
+        master: the programme, asking for ``demand``.
+        bounder: prices, and remembers the best bound.
+        kinds: of machines.
+        demand: copies of each item that new machines must hold.
+        left: copies of each item that one machine may use at most.
+        covered: what the bound speaks of, existing machines included; None is no bound, as ``left`` is not all.
+        start: values of copies around which to search first.
+        rounds: pricings at most.
+        enough: relative gap at which to stop.
+        width: how far around, as a share.
+        proof: branchings for each knapsack to prove that no column pays, when none is found; 0 is no proof.
+
+    """
+    widths = [width] * len(demand)
+    master.anchor(start, widths)
+    proving = 0
+    while True:
+        relaxed = master.solve()
+        closed = relaxed.stray <= enough * relaxed.cost
+        if rounds <= 0 or (closed and covered is not None and bounder.best >= relaxed.cost * (1.0 - enough)):
+            return relaxed
+        rounds -= 1
+        quote = bounder.quote(
+            relaxed.values, left, covered, relaxed, proof=proving, tolerance=1e-5 if proving else 1e-4
+        )
+        fresh = [master.add(o.kind, o.pattern) for o in quote.offers if _pays(o, kinds, relaxed)]
+        if any(fresh):
+            continue
+        if not closed:
+            widths = [w * _WIDER for w in widths]
+            master.anchor(relaxed.values, widths)
+        elif proving or not proof:
+            return relaxed
         else:
-            weight = _SMOOTHING
-    return state
+            proving = proof
 
 
 def _pays(offer: Offer, kinds: Sequence[Kind], relaxed: Relaxed) -> bool:
     worth = sum(relaxed.values[i] * n for i, n in offer.pattern)
-    return worth > kinds[offer.kind].price + relaxed.rents.get(offer.kind, 0.0)
+    return worth > (kinds[offer.kind].price + relaxed.rents.get(offer.kind, 0.0)) * _PAYS

@@ -17,18 +17,19 @@ if TYPE_CHECKING:
 _ONLY_HERE = 1e4  # how much dearer what cannot be bought for counts, by its share of the room that is there
 
 
-def fill_existing(model: Model, values: Sequence[float]) -> tuple[Machines, list[int]]:
+def fill_existing(model: Model, values: Sequence[float], demand: Sequence[int]) -> tuple[Machines, list[int]]:
     """Fill existing machines, in the order of the problem.
 
     Args:
         model: the problem.
         values: what a copy of each item would cost to buy room for; 0 where nothing that can be bought takes it.
+        demand: copies of each item.
 
     Returns:
         the machines with their contents (kinds counted on from those that can be bought), and what is left.
 
     """
-    left = list(model.demand)
+    left = list(demand)
     worth = _worth(model, values)
     machines: Machines = Counter()
     for n, place in enumerate(model.bins):

@@ -23,9 +23,9 @@ def finish(
     model: Model,
     machines: Machines,
     missing: Sequence[int],
+    *,
     bound: float,
     rounds: int,
-    *,
     optimised: bool,
 ) -> Packing:
     """Name everything. ``machines`` count kinds first, then bins; ``bound`` is in pico-dollars."""
@@ -39,8 +39,8 @@ def finish(
                 for offering, count in places.spread(k, same):
                     purchases[offering, content] += count
             else:
-                for _ in range(same):
-                    fillings.append(Filling(bin=places.bin(k - len(model.kinds)), copies=content))
+                bins = [places.bin(k - len(model.kinds)) for _ in range(same)]
+                fillings += [Filling(bin=b, copies=content) for b in bins]
     bought = sorted(purchases.items(), key=lambda p: (problem.offerings[p[0][0]].name, p[0]))
     total = sum(round(problem.offerings[o].price * PICO) * n for (o, _), n in bought) / PICO
     return Packing(

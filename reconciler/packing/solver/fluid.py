@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.packing.solver.simplex import resource_prices
+from reconciler.packing.solver.simplex import maximum
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from reconciler.packing.solver.model import Item, Kind
+    from reconciler.packing.solver.pricing import Meter
+
+    _Groups = list[tuple[list[int], list[int]]]  # items and kinds of each
+    _Amounts = list[tuple[list[int], int, float]]  # kinds of the group, kind, how many of it
+
+
+_SHARED_MAX = 60  # items with a choice of groups, up to which all groups are priced together
+_ALIKE = 0.002  # relative difference in room between sizes of a family
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The fluid plan: what a copy of each item is worth, and whole machines that it needs with their numbers."""
+
+    values: list[float]
+    machines: list[tuple[int, int]]
 
 
 class Fluid:
@@ -20,30 +37,106 @@ class Fluid:
     is worth what it costs where it is cheapest. So no machine's content is ever worth more than the machine.
     """
 
-    def __init__(self, items: Sequence[Item], kinds: Sequence[Kind]) -> None:
-        self._items, self._kinds = items, kinds
+    def __init__(self, items: Sequence[Item], kinds: Sequence[Kind], meter: Meter) -> None:
+        self._items, self._kinds, self._meter = items, kinds, meter
         groups: dict[int, list[int]] = defaultdict(list)
         for k, kind in enumerate(kinds):
             groups[kind.allowed].append(k)
         self._groups = [(sorted({e.item for k in own for e in kinds[k].entries}), own) for own in groups.values()]
 
     def values(self, left: Sequence[int], usable: Callable[[int], bool] = lambda _: True) -> list[float]:
-        """Value a copy of each item in whole pico-dollars, 0 where no usable kind takes it.
+        """Value a copy of each item in whole pico-dollars; see ``flow``."""
+        return self.flow(left, usable).values
+
+    def flow(self, left: Sequence[int], usable: Callable[[int], bool] = lambda _: True) -> Flow:
+        """Solve the fluid problem.
 
         Args:
             left: copies of each item to place.
             usable: whether a kind can still be had.
 
         """
-        values = [float("inf")] * len(self._items)
-        for members, own in self._groups:
-            kinds = [self._kinds[k] for k in own if usable(k)]
-            if not kinds:
-                continue
-            wanted = [i for i in members if left[i]]
-            demand = [sum(self._items[i].size[d] * left[i] for i in wanted) for d in range(len(kinds[0].room))]
-            prices = resource_prices(demand, [k.room for k in kinds], [k.price for k in kinds])
+        groups = [(members, [k for k in own if usable(k)]) for members, own in self._groups]
+        groups = [(members, own) for members, own in groups if own and any(left[i] for i in members)]
+        homes: dict[int, list[int]] = defaultdict(list)  # of each item that is left: the groups that take it
+        for g, (members, _) in enumerate(groups):
             for i in members:
-                worth = sum(p * s for p, s in zip(prices, self._items[i].size, strict=True))
-                values[i] = min(values[i], worth)
-        return [float(int(v)) if v < float("inf") else 0.0 for v in values]
+                if left[i]:
+                    homes[i].append(g)
+        shared = [i for i, gs in homes.items() if len(gs) > 1]
+        if len(shared) > _SHARED_MAX:
+            prices, amounts = self._apart(groups, left)
+        else:
+            prices, amounts = self._together(groups, left, homes, shared)
+        values = [0.0] * len(self._items)
+        for i, gs in homes.items():
+            values[i] = float(int(min(_worth(prices[g], self._items[i].size) for g in gs)))
+        machines = [m for own, k, amount in amounts for m in self._largest(k, amount, own)]
+        return Flow(values, machines)
+
+    def _demand(self, items: Iterable[int], left: Sequence[int]) -> list[int]:
+        return [sum(c) for c in zip(*([s * left[i] for s in self._items[i].size] for i in items), strict=True)]
+
+    def _apart(self, groups: _Groups, left: Sequence[int]) -> tuple[list[list[float]], _Amounts]:
+        """Price each group as if all that it takes came to it."""
+        prices: list[list[float]] = []
+        amounts: _Amounts = []
+        for members, own in groups:
+            kinds = [self._kinds[k] for k in own]
+            demand = self._demand((i for i in members if left[i]), left)
+            found, machines, turns = maximum(demand, [k.room for k in kinds], [k.price for k in kinds])
+            prices.append(found)
+            self._meter.steps += len(kinds) * (turns + 1) * (2 + len(demand)) // 48
+            amounts += [(own, own[n], amount) for n, amount in sorted(machines.items())]
+        return prices, amounts
+
+    def _together(
+        self, groups: _Groups, left: Sequence[int], homes: dict[int, list[int]], shared: list[int]
+    ) -> tuple[list[list[float]], _Amounts]:
+        """Price all groups in one programme: a shared item has its own value, nowhere above what it takes."""
+        size = len(self._kinds[0].room)
+        width = size * len(groups)
+        gains = [0.0] * width + [float(left[i]) for i in shared]
+        rows: list[list[float]] = []
+        bounds: list[float] = []
+        origin: list[int] = []
+        for g, (members, own) in enumerate(groups):
+            alone = [i for i in members if left[i] and len(homes[i]) == 1]
+            if alone:
+                gains[g * size : (g + 1) * size] = [float(v) for v in self._demand(alone, left)]
+            for k in own:
+                row = [0.0] * len(gains)
+                row[g * size : (g + 1) * size] = self._kinds[k].room
+                rows.append(row)
+                bounds.append(float(self._kinds[k].price))
+                origin.append(k)
+        for n, i in enumerate(shared):
+            for g in homes[i]:
+                row = [0.0] * len(gains)
+                row[g * size : (g + 1) * size] = [-float(s) for s in self._items[i].size]
+                row[width + n] = 1.0
+                rows.append(row)
+                bounds.append(0.0)
+        found, duals, turns = maximum(gains, rows, bounds)
+        self._meter.steps += len(rows) * (turns + 1) * (2 + len(gains)) // 48
+        prices = [found[g * size : (g + 1) * size] for g in range(len(groups))]
+        home = {k: own for _, own in groups for k in own}
+        return prices, [(home[origin[n]], origin[n], a) for n, a in sorted(duals.items()) if n < len(origin)]
+
+    def _largest(self, base: int, amount: float, kinds: Sequence[int]) -> list[tuple[int, int]]:
+        """Find the largest machine of the same proportions and unit price of which the amount is at least one."""
+        first = self._kinds[base]
+        best: list[tuple[int, int]] = []
+        for k in kinds:
+            kind = self._kinds[k]
+            times = kind.price / first.price
+            count = int(amount / times + 1e-9)
+            if count and all(
+                abs(r - times * f) <= _ALIKE * times * f for r, f in zip(kind.room, first.room, strict=True)
+            ):
+                best = [(k, count)]
+        return best
+
+
+def _worth(prices: Sequence[float], size: Sequence[int]) -> float:
+    return sum(p * s for p, s in zip(prices, size, strict=True))

@@ -9,12 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from reconciler.packing.solver.search import Descent, Proof, Ranked, greedy
+from reconciler.packing.solver.search import SLACK, Descent, Proof, Ranked, gains, greedy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reconciler.packing.solver.model import Entry, Pattern
+
+_BEST, _SMALL = 40, 8  # items that a search for a good content looks at, of hundreds: the best at least, and small ones
+_TIMES = 2.0  # of the best so many that all their copies would fill the machine so often
 
 Lot: TypeAlias = "tuple[float, int, Entry]"
 """An item on offer to one machine: value of one copy, copies at most, and the item as the machine sees it."""
@@ -22,11 +25,12 @@ Lot: TypeAlias = "tuple[float, int, Entry]"
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """The best content found, its value, and a value that no content exceeds."""
+    """The best content found, its value, a value that no content exceeds, and the work that it took."""
 
     value: float
     ceiling: float
     pattern: Pattern
+    steps: int
 
 
 def lots(entries: Sequence[Entry], values: Sequence[float], left: Sequence[int]) -> list[Lot]:
@@ -73,22 +77,39 @@ def fill(
 
     """
     if not offered:
-        return Fill(0.0, 0.0, ())
-    ranked = [_rank(value, most, entry, prices) for value, most, entry in offered]
-    by_rate = sorted(ranked, key=lambda t: (-t.rate, -t.total, t.item))
-    best, pattern = greedy(room, by_rate)
-    goal = max(best, beat) * (1.0 + tolerance)
-    known = [tuple(prices), *others]
-    search: Descent | Proof = Descent(room, by_rate, prices, others)
-    best, pattern, top = search.run(best, pattern, goal, nodes)
-    for order in (by_rate, sorted(ranked, key=lambda t: (-t.weight, t.item))):
-        goal = max(goal, best * (1.0 + tolerance))
+        return Fill(0.0, 0.0, (), 0)
+    ranked = sorted(
+        (_rank(value, most, entry, prices) for value, most, entry in offered), key=lambda t: (-t.rate, -t.total, t.item)
+    )
+    worth = sum(p * r for p, r in zip(prices, room, strict=True))
+    root = (worth + gains(ranked, prices)[0]) * SLACK
+    likely = ranked if proof else _likely(ranked, worth)
+    value, chosen = greedy(room, likely)
+    goal = max(value, beat) * (1.0 + tolerance)
+    if root <= goal or not nodes:
+        return Fill(value, root, tuple(sorted(chosen)), len(likely))
+    found = Descent(room, likely, prices, others).run(value, chosen, goal, nodes)
+    top = root if len(likely) < len(ranked) else min(root, found.ceiling)
+    steps = len(likely) * (2 + len(others)) + found.nodes
+    for order in (ranked, sorted(ranked, key=lambda t: (-t.weight, t.item))):
+        goal = max(goal, found.value * (1.0 + tolerance))
         if top <= goal or not proof:
             break
-        search = Proof(room, order, known)
-        best, pattern, better = search.run(best, pattern, goal, proof // 2)
-        top = min(top, better)
-    return Fill(best, max(top, best), tuple(sorted(pattern)))
+        found = Proof(room, order, [tuple(prices), *others]).run(found.value, found.chosen, goal, proof // 2)
+        top = min(top, found.ceiling)
+        steps += len(order) * (2 + len(others)) + 12 * found.nodes
+    return Fill(found.value, max(top, found.value), tuple(sorted(found.chosen)), steps)
+
+
+def _likely(ranked: list[Ranked], worth: float) -> list[Ranked]:
+    """Pick the items that a good content is made of: those of the best rates, and small ones for the gaps."""
+    covered = 0.0
+    for n, t in enumerate(ranked):
+        if n >= _BEST and covered > _TIMES * worth:
+            small = sorted(ranked[n:], key=lambda t: (t.weight, t.item))[:_SMALL]
+            return ranked[:n] + sorted(small, key=lambda t: (-t.rate, -t.total, t.item))
+        covered += t.most * t.weight
+    return ranked
 
 
 def _rank(value: float, most: int, entry: Entry, prices: Sequence[float]) -> Ranked:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reconciler.packing.solver.model import Kind, Pattern
+    from reconciler.packing.solver.model import Item, Kind, Pattern
 
 Machines: TypeAlias = "Counter[tuple[int, Pattern]]"
 """How many machines of a kind with a content."""
@@ -26,6 +26,14 @@ def held(machines: Machines, items: int) -> list[int]:
         for i, copies in pattern:
             total[i] += copies * n
     return total
+
+
+def left_of(limits: Sequence[int | None], machines: Machines) -> list[int | None]:
+    """Count how many of each kind may be had besides these machines."""
+    used = Counter[int]()
+    for (k, _), n in machines.items():
+        used[k] += n
+    return [None if n is None else n - used[k] for k, n in enumerate(limits)]
 
 
 def trimmed(machines: Machines, demand: Sequence[int]) -> Machines:
@@ -47,37 +55,46 @@ def trimmed(machines: Machines, demand: Sequence[int]) -> Machines:
     return Counter({key: n for key, n in result.items() if key[1]})
 
 
-def shrunk(machines: Machines, kinds: Sequence[Kind], limits: Sequence[int | None]) -> Machines:
-    """Move each content to the cheapest kind that holds it. ``kinds`` are by price; bins stay what they are."""
-    result: Machines = Counter()
-    used = Counter(dict.fromkeys(range(len(kinds)), 0))
-    for (k, _), n in machines.items():
-        used[k] += n
-    for (k, pattern), n in sorted(machines.items(), reverse=True):
-        left = n
-        for smaller in range(k) if kinds[k].price else ():
-            if not left:
-                break
-            limit = limits[smaller]
-            room = left if limit is None else min(left, limit - used[smaller])
-            if kinds[smaller].price and room > 0 and holds(kinds[smaller], pattern):
-                result[smaller, pattern] += room
-                used[smaller] += room
-                used[k] -= room
-                left -= room
-        if left:
-            result[k, pattern] += left
-    return result
+class Shrinker:
+    """Moves contents to the cheapest machines that hold them."""
 
+    def __init__(self, items: Sequence[Item], kinds: Sequence[Kind]) -> None:
+        self._items, self._kinds = items, kinds
+        self._fits = [{e.item: e.fit for e in kind.entries} for kind in kinds]
+        self._cheapest: dict[Pattern, list[int]] = {}
 
-def holds(kind: Kind, pattern: Pattern) -> bool:
-    """Whether a machine of that kind can hold that content; tokens do not clash in a content that was held once."""
-    fit = {e.item: e for e in kind.entries}
-    left = list(kind.room)
-    for i, copies in pattern:
-        entry = fit.get(i)
-        if entry is None or copies > entry.fit:
-            return False
-        for d, s in enumerate(entry.size):
-            left[d] -= copies * s
-    return min(left, default=0) >= 0
+    def shrunk(self, machines: Machines, limits: Sequence[int | None]) -> Machines:
+        """Give the same contents on machines that cost no more; kinds are by price."""
+        result: Machines = Counter()
+        free = left_of(limits, machines)
+        for (k, pattern), n in sorted(machines.items(), reverse=True):
+            left = n
+            for smaller in self._smaller(pattern):
+                if smaller >= k or not left:
+                    break
+                limit = free[smaller]
+                moved = left if limit is None else min(left, limit)
+                if moved > 0:
+                    result[smaller, pattern] += moved
+                    for kind, change in ((smaller, -moved), (k, moved)):
+                        stock = free[kind]
+                        free[kind] = None if stock is None else stock + change
+                    left -= moved
+            if left:
+                result[k, pattern] += left
+        return result
+
+    def _smaller(self, pattern: Pattern) -> list[int]:
+        """List the kinds that hold a content, cheapest first, up to the first that never runs out."""
+        if pattern not in self._cheapest:
+            need = [sum(c) for c in zip(*([s * n for s in self._items[i].size] for i, n in pattern), strict=True)]
+            found = self._cheapest[pattern] = []
+            for k, kind in enumerate(self._kinds):
+                fits = self._fits[k]
+                if all(r >= n for r, n in zip(kind.room, need, strict=True)) and all(
+                    fits.get(i, 0) >= n for i, n in pattern
+                ):
+                    found.append(k)
+                    if kind.limit is None:
+                        break
+        return self._cheapest[pattern]

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from reconciler.packing.solver.model import Kind, Pattern
 
 _PRICES_KEPT = 6
-_SHARP = -1  # in place of the number of prices a rate was bounded by: its own are among them
+
+
+@dataclass(slots=True)
+class Meter:
+    """Counts the work done, so that a budget can end it without a clock."""
+
+    rounds: int = 0  # pricings of the catalogue
+    steps: int = 0  # looks at an item or so: some microseconds each
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +46,8 @@ class Quote:
 class Pricer:
     """Prices contents against a fixed list of kinds; remembers prices of dimensions from one call to the next."""
 
-    def __init__(self, kinds: Sequence[Kind], items: int) -> None:
-        self._kinds = kinds
+    def __init__(self, kinds: Sequence[Kind], items: int, meter: Meter) -> None:
+        self._kinds, self._meter = kinds, meter
         self._fits: list[list[int]] = []
         self._sizes: list[tuple[int, ...]] = [()] * items
         for kind in kinds:
@@ -50,7 +57,6 @@ class Pricer:
                 self._sizes[entry.item] = entry.size
             self._fits.append(fit)
         self._known: list[tuple[float, ...]] = []
-        self.calls = 0
 
     def quote(
         self,
@@ -61,6 +67,7 @@ class Pricer:
         prices: Sequence[float] | None = None,
         enough: float = 0.0,
         want: int = 8,
+        most: int = 1_000,
         nodes: int = 400,
         proof: int = 0,
         tolerance: float = 1e-5,
@@ -74,74 +81,89 @@ class Pricer:
             prices: of each kind, above 0; None is what it costs.
             enough: rates up to this are of no interest; the ceiling is not sharpened below it.
             want: kinds to search at least, while they are of interest.
+            most: kinds to search at most.
             nodes: branchings for each knapsack.
             proof: branchings for each knapsack to lower its ceiling.
             tolerance: relative, of a knapsack.
 
         """
-        self.calls += 1
+        self._meter.rounds += 1
         kinds = self._kinds
         cost = prices if prices is not None else [float(k.price) for k in kinds]
         chosen = range(len(kinds)) if among is None else among
         known = [self._worth(y, values, left) for y in self._known]
-        waiting = [(-self._ceiling(k, left, known) / cost[k], k, len(known)) for k in chosen]
+        self._meter.steps += len(kinds) + len(values) * len(known)
+        own: dict[int, tuple[float, ...]] = {}
+        waiting = [self._turn(self._ceiling(k, left, known) / cost[k], k, len(known)) for k in chosen]
         heapify(waiting)
         best = top = enough
         offers: list[Offer] = []
         while waiting:
-            rate, k, seen = heappop(waiting)
-            if -rate <= best * (1.0 + tolerance) and (len(offers) >= want or -rate <= enough):
-                top = max(top, -rate)
+            _, _, k, seen, rate = heappop(waiting)
+            if (rate <= best * (1.0 + tolerance) and (len(offers) >= want or rate <= enough)) or len(offers) >= most:
+                top = max(top, rate)
                 break
-            if 0 <= seen < len(known):  # sharper prices were found since
-                rate = max(rate, -self._ceiling(k, left, known[seen:]) / cost[k])
-                heappush(waiting, (rate, k, len(known)))
+            if k not in own and seen < len(known):  # sharper prices were found since
+                rate = min(rate, self._ceiling(k, left, known[seen:]) / cost[k])
+                heappush(waiting, self._turn(rate, k, len(known)))
                 continue
             kind = kinds[k]
             offered = lots(kind.entries, values, left)
             if not offered:
                 continue
-            own = self._own(kind, offered)
-            if seen >= 0:
-                known.append(self._worth(own, values, left))
-                self._remember(own)
-                rate = max(rate, -self._ceiling(k, left, known[-1:]) / cost[k])
-                heappush(waiting, (rate, k, _SHARP))
+            if k not in own:
+                own[k] = self._own(kind, offered)
+                known.append(self._worth(own[k], values, left))
+                self._remember(own[k])
+                rate = min(rate, self._ceiling(k, left, known[-1:]) / cost[k])
+                heappush(waiting, self._turn(rate, k, len(known)))
                 continue
             found = fill(
                 kind.room,
                 offered,
-                own,
-                others=[y for y, _ in known[-_PRICES_KEPT:] if y != own],
+                own[k],
+                others=[y for y, _ in known[-_PRICES_KEPT:] if y != own[k]],
                 beat=best * cost[k],
                 nodes=nodes,
                 proof=proof,
                 tolerance=tolerance,
             )
-            top = max(top, min(found.ceiling / cost[k], -rate))
+            self._meter.steps += found.steps
+            top = max(top, min(found.ceiling / cost[k], rate))
             best = max(best, found.value / cost[k])
             if found.pattern:
                 offers.append(Offer(found.value / cost[k], k, found.pattern))
         offers.sort(key=lambda o: (-o.rate, -kinds[o.kind].price, o.kind))
         return Quote(tuple(offers), top * SLACK)
 
-    def ceilings(self, chosen: Iterable[int], values: Sequence[float], left: Sequence[int]) -> list[float]:
-        """Bound what each of these kinds can hold, in pico-dollars."""
+    def _turn(self, rate: float, k: int, seen: int) -> tuple[float, int, int, int, float]:
+        """Queue a kind: highest rate first; of about the same rate, the dearest, which is the easiest to fill."""
+        return -round(rate, 6), -self._kinds[k].price, k, seen, rate
+
+    def ceilings(
+        self, chosen: Iterable[int], values: Sequence[float], left: Sequence[int], teacher: Pricer | None = None
+    ) -> list[float]:
+        """Bound what each of these kinds can hold, in pico-dollars.
+
+        ``teacher`` lends the prices of dimensions that it knows; without one, each kind's own are computed.
+        """
+        known = [self._worth(y, values, left) for y in teacher._known] if teacher else []  # noqa: SLF001
         found = []
         for k in chosen:
             offered = lots(self._kinds[k].entries, values, left)
-            prices = self._own(self._kinds[k], offered) if offered else ()
-            found.append(self._ceiling(k, left, [self._worth(prices, values, left)]) if offered else 0.0)
+            own = known if known or not offered else [self._worth(self._own(self._kinds[k], offered), values, left)]
+            found.append(self._ceiling(k, left, own) if offered else 0.0)
         return found
 
     def single(self, k: int, values: Sequence[float], left: Sequence[int], *, nodes: int = 400) -> Fill:
         """Fill one kind as well as can be."""
         offered = lots(self._kinds[k].entries, values, left)
         if not offered:
-            return Fill(0.0, 0.0, ())
+            return Fill(0.0, 0.0, (), 0)
         return fill(self._kinds[k].room, offered, self._own(self._kinds[k], offered), nodes=nodes)
 
     def _own(self, kind: Kind, offered: Sequence[Lot]) -> tuple[float, ...]:
+        self._meter.steps += 4 * len(offered)
         return content_prices(
             kind.room, [e.size for _, _, e in offered], [v for v, _, _ in offered], [m for _, m, _ in offered]
         )

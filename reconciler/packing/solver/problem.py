@@ -92,16 +92,12 @@ class Budget:
     """How much work a solution may cost; counted, never timed, so that the same input gives the same bytes.
 
     Args:
-        rounds: pricings of the whole catalogue. 0 is the first greedy plan alone, with the bound it gives.
-        nodes: branchings in one knapsack before its upper bound is taken as it is.
-        branches: nodes of one restricted integer programme.
+        steps: looks at an item or so, each some microseconds; the first plan is made at any price. 0 is that alone.
         enough: relative gap at which improving stops.
 
     """
 
-    rounds: int = 160
-    nodes: int = 400
-    branches: int = 200
+    steps: int = 150_000
     enough: float = 1e-4
 
 

@@ -36,6 +36,7 @@ class Found(NamedTuple):
     value: float
     chosen: Chosen
     ceiling: float
+    nodes: int = 0  # branchings that it took
 
 
 def greedy(room: tuple[int, ...], ranked: Sequence[Ranked]) -> tuple[float, Chosen]:
@@ -98,11 +99,21 @@ class Descent:
             return (self._values[-1] - self._values[first]) * SLACK
         return (self._values[cut] - self._values[first] + (reach - weights[cut]) * self._rates[cut]) * SLACK
 
-    def run(self, best: float, chosen: Chosen, goal: float, nodes: int) -> Found:
+    def _lopsided(self, first: int, left: tuple[int, ...]) -> float:
+        """Bound the value of the items from ``first`` on by the prices of other machines."""
+        best = 1e300
+        for prices, extra in self._others:
+            limit = extra[first]
+            for p, r in zip(prices, left, strict=True):
+                limit += p * r
+            best = min(best, limit)
+        return best * SLACK
+
+    def run(self, best: float, chosen: Chosen, goal: float, nodes: int) -> Found:  # noqa: PLR0915 - a loop in one piece
         """Search for contents worth more than ``goal``, of which ``chosen`` is the best known so far."""
         ranked, others, end = self._ranked, self._others, len(self._ranked)
         root = self._bound(0, self._worth)
-        unsearched = 0.0
+        unsearched, start = 0.0, nodes
         if root <= goal:
             return Found(best, chosen, root)
         # a frame: position, copies, and what there is with them: room, value, worth of the room; tokens without them
@@ -117,12 +128,6 @@ class Descent:
                             copies = r // s
                     if copies:
                         bound = value + self._bound(position, worth)
-                        for prices, extra in others:
-                            limit = extra[position]
-                            for p, r in zip(prices, left, strict=True):
-                                limit += p * r
-                            limit = value + limit * SLACK
-                            bound = min(bound, limit)
                         if bound <= goal:
                             break
                         if nodes <= 0:
@@ -148,18 +153,24 @@ class Descent:
                 bound = value + self._bound(position + 1, worth)
                 if bound <= goal:
                     continue  # rates fall along the list, so still fewer copies bound no better
+                left = tuple([r + s for r, s in zip(left, size, strict=True)])
+                if others:
+                    bound = min(bound, value + self._lopsided(position + 1, left))
+                if bound <= goal:
+                    if copies:  # these bounds need not fall with the copies
+                        stack.append((position, copies, left, value, worth, used))
+                    continue
                 if nodes <= 0:
                     unsearched = max(unsearched, bound)
                     continue
                 nodes -= 1
-                left = tuple([r + s for r, s in zip(left, size, strict=True)])
                 if copies:
                     stack.append((position, copies, left, value, worth, used))
                     used |= tokens
                 position += 1
                 break
             else:
-                return Found(best, chosen, min(root, max(goal, unsearched)))
+                return Found(best, chosen, min(root, max(goal, unsearched)), start - nodes)
 
 
 class Proof:
@@ -209,47 +220,54 @@ class Proof:
         """Search for contents worth more than ``goal``, of which ``chosen`` is the best known so far."""
         end = len(self._ranked)
         root = self._bound(0, self._room)
-        unsearched = 0.0
-        # a frame: position, copies to try next, then without the item: room, value, tokens; and whether more did well
-        stack: list[tuple[int, int, tuple[int, ...], float, int, bool]] = []
+        unsearched, start = 0.0, nodes
+        # a frame: position, copies to try next, and without the item: room, value, tokens
+        stack: list[tuple[int, int, tuple[int, ...], float, int]] = []
         picked: Chosen = []
+        seen: dict[tuple[int, tuple[int, ...], int], float] = {}
         position, left, value, used = 0, self._room, 0.0, 0
         while True:
             position, copies = self._next(position, left, used)
-            if position == end:
+            if value <= seen.get((position, left, used), -1.0):
+                pass  # been here with as much
+            elif position == end:
                 if value > best:
                     best, chosen = value, [(i, n) for i, n in picked if n]
                     goal = max(goal, best)
             else:
+                seen[position, left, used] = value
                 bound = value + self._bound(position, left)
                 if bound > goal and nodes > 0 and len(self._prices) < _PRICES_MAX:
                     bound = min(bound, value + self._sharpen(position, left))
                 if bound > goal:
                     if nodes > 0:
-                        stack.append((position, copies, left, value, used, False))
+                        stack.append((position, copies, left, value, used))
                     else:
                         unsearched = max(unsearched, bound)
                     nodes -= 1
             step = self._branch(stack, picked, goal)
             if step is None:
-                return Found(best, chosen, min(root, max(goal, unsearched)))
+                return Found(best, chosen, min(root, max(goal, unsearched)), start - nodes)
             position, left, value, used = step
 
     def _branch(
-        self, stack: list[tuple[int, int, tuple[int, ...], float, int, bool]], picked: Chosen, goal: float
+        self, stack: list[tuple[int, int, tuple[int, ...], float, int]], picked: Chosen, goal: float
     ) -> tuple[int, tuple[int, ...], float, int] | None:
         """Take the next number of copies of the deepest item for which one may reach the goal."""
         while stack:
-            position, copies, left, value, used, hit = stack.pop()
+            position, copies, left, value, used = stack.pop()
             del picked[len(stack) :]
             _, _, item, each, _, size, _, tokens = self._ranked[position]
+            before = 0.0
             while copies >= 0:
                 rest = tuple([r - copies * s for r, s in zip(left, size, strict=True)])
-                if value + copies * each + self._bound(position + 1, rest) > goal:
-                    stack.append((position, copies - 1, left, value, used, True))
+                bound = value + copies * each + self._bound(position + 1, rest)
+                if bound > goal:
+                    stack.append((position, copies - 1, left, value, used))
                     picked.append((item, copies))
                     return position + 1, rest, value + copies * each, used | tokens if copies else used
-                if hit:
-                    break  # bounds are concave in the copies: beyond the good ones, none is better
+                if bound < before:
+                    break  # bounds are concave in the copies: once they fall, they fall on
+                before = bound
                 copies -= 1
         return None

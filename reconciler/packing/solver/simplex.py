@@ -1,7 +1,7 @@
-"""Two small linear programmes in plain Python: prices of resources, and the relaxed content of one machine.
+"""Small linear programmes in plain Python: any with few variables, and the relaxed content of one machine.
 
-Both have few rows or columns (the dimensions of a machine), so a condensed tableau is faster than any solver's door.
-Their answers are only *proposals* of prices: whoever uses them computes what follows from the prices anew.
+With few rows or columns (the dimensions of a machine) a condensed tableau is faster than any solver's door.
+The answers are only *proposals* of prices: whoever uses them computes what follows from the prices anew.
 """
 
 from __future__ import annotations
@@ -12,42 +12,52 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _TINY = 1e-9
+_SPREAD = 1e-13
 _TURNS = 500  # pivots; beyond it the prices at hand are used: they are valid, if not the best
 
 
-def resource_prices(
-    demand: Sequence[int], rooms: Sequence[tuple[int, ...]], prices: Sequence[int]
-) -> tuple[float, ...]:
-    """Price each dimension so that the demand is worth most while no machine is worth more than it costs.
+def maximum(
+    gains: Sequence[float], rows: Sequence[Sequence[float]], bounds: Sequence[float]
+) -> tuple[list[float], dict[int, float], int]:
+    """Maximise ``gains @ x`` over ``rows @ x <= bounds`` and ``x >= 0``.
 
     Args:
-        demand: total amount wanted in each dimension.
-        rooms: of each kind of machine.
-        prices: of each kind of machine, above 0.
+        gains: of each variable.
+        rows: coefficients of each constraint; no variable without a positive one.
+        bounds: of each constraint, 0 or more.
+
+    Returns:
+        the value of each variable, the duals of the constraints that have one above 0, and how many pivots it took.
 
     """
-    n = len(demand)
-    scale = [float(max((room[d] for room in rooms), default=0)) or 1.0 for d in range(n)]
-    table = [[room[d] / scale[d] for d in range(n)] + [float(p)] for room, p in zip(rooms, prices, strict=True)]
-    gains = [-float(q) / scale[d] for d, q in enumerate(demand)]
-    total = sum(-g for g in gains) or 1.0
-    row = [g / total for g in gains] + [0.0]
+    n = len(gains)
+    scale = [max((abs(r[c]) for r in rows), default=0.0) or 1.0 for c in range(n)]
+    largest = max(bounds, default=0.0) or 1.0
+    table = [
+        # bounds are spread by next to nothing, so that no two are met at once and the simplex does not turn in circles
+        [*(v / s for v, s in zip(row, scale, strict=True)), bound / largest + _SPREAD * (i + 1)]
+        for i, (row, bound) in enumerate(zip(rows, bounds, strict=True))
+    ]
+    total = sum(abs(g) / s for g, s in zip(gains, scale, strict=True)) or 1.0
+    row = [-g / s / total for g, s in zip(gains, scale, strict=True)] + [0.0]
     basis = [n + i for i in range(len(table))]
     free = list(range(n))
-    for _ in range(_TURNS):
+    turns = 0
+    while turns < _TURNS:
         column = min(range(n), key=row.__getitem__, default=None)
         if column is None or row[column] >= -_TINY:
             break
         leaving = _tightest(table, basis, column, n)
         if leaving is None:
             break
+        turns += 1
         row = _pivot(table, row, leaving, column)
         basis[leaving], free[column] = free[column], basis[leaving]
     found = [0.0] * n
     for i, variable in enumerate(basis):
         if variable < n:
-            found[variable] = max(0.0, table[i][n]) / scale[variable]
-    return tuple(found)
+            found[variable] = max(0.0, table[i][n]) * largest / scale[variable]
+    return found, {v - n: row[c] * total for c, v in enumerate(free) if v >= n and row[c] > _TINY}, turns
 
 
 def _tightest(table: list[list[float]], basis: list[int], column: int, last: int) -> int | None:

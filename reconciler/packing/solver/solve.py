@@ -1,36 +1,186 @@
-"""The way through: reduce, fill what exists, buy greedily, generate columns for the bound, improve, name it."""
+"""The way through: reduce, fill what exists, buy greedily, prove a bound, improve while it may pay, name it all."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.packing.solver.columns import farley
+from reconciler.packing.solver.bound import Bounder
+from reconciler.packing.solver.columns import generate
 from reconciler.packing.solver.existing import fill_existing
 from reconciler.packing.solver.finish import finish
 from reconciler.packing.solver.fluid import Fluid
 from reconciler.packing.solver.greedy import Buyer, Taste
-from reconciler.packing.solver.model import build
-from reconciler.packing.solver.plan import shrunk, trimmed
-from reconciler.packing.solver.pricing import Pricer
+from reconciler.packing.solver.improve import Improver
+from reconciler.packing.solver.master import Master, highs
+from reconciler.packing.solver.model import Model, build
+from reconciler.packing.solver.pricing import Meter, Pricer
 from reconciler.packing.solver.problem import Budget, Packing, Problem
+from reconciler.packing.solver.rounding import Diver
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Sequence
+    from typing import Any
+
+    from reconciler.packing.solver.plan import Machines
+
+_FIRST = Taste(share=1.05)
+_SECOND = Taste(share=1.2)
+_ROUNDS = 30  # of column generation at most
+_PROOF = 500  # branchings for each knapsack of a proof
 
 
 def solve(problem: Problem, *, budget: Budget = Budget()) -> Packing:  # noqa: B008 - a frozen value
     """Find the cheapest machines for a problem, and a bound on the cost of any others.
 
-    Raises ``ProblemError`` when the problem contradicts itself. Same problem and budget, same answer, on any machine.
+    Raises ``ProblemError`` when the problem contradicts itself. The same problem and budget give the same answer
+    always and everywhere: work is counted, not timed. There is always a valid plan; when not everything can be had,
+    shapes that come first in the problem go first.
     """
-    model = build(problem)
-    fluid = Fluid(model.items, model.kinds)
-    pricer = Pricer(model.kinds, len(model.items))
-    values = fluid.values(model.demand)
-    filled, left = fill_existing(model, values)
-    limits = [k.limit for k in model.kinds]
-    machines, missing = Buyer(pricer, fluid).buy(left, limits, Taste())
-    machines = shrunk(trimmed(machines, [a - b for a, b in zip(left, missing, strict=True)]), model.kinds, limits)
-    quote = pricer.quote(values, model.demand)
-    bound = farley(values, [a - b for a, b in zip(left, missing, strict=True)], quote.ceiling)
-    return finish(problem, model, machines + filled, missing, bound, pricer.calls, optimised=False)
+    return _Solver(build(problem), budget).run(problem)
+
+
+class _Solver:
+    """One problem on its way through."""
+
+    def __init__(self, model: Model, budget: Budget) -> None:
+        self._model, self._budget = model, budget
+        self._meter = Meter()
+        self._limits = [k.limit for k in model.kinds]
+        self._fluid = Fluid(model.items, model.kinds, self._meter)
+        self._pricer = Pricer(model.kinds, len(model.items), self._meter)
+        self._buyer = Buyer(model.kinds, self._pricer, self._fluid)
+        rooms = Pricer(model.bins, len(model.items), self._meter)
+        self._bounder = Bounder(model.kinds, self._pricer, model.bins, rooms)
+
+    def run(self, problem: Problem) -> Packing:
+        """Solve it."""
+        model = self._model
+        filled, machines, missing = self._first(model.demand)
+        if any(missing):
+            filled, machines, missing = self._scarce()
+        covered = [d - m for d, m in zip(model.demand, missing, strict=True)]
+        optimised = False
+        if machines:
+            rest = self._bought(machines)
+            improver = Improver(model.items, model.kinds, self._buyer, rest, self._limits)
+            improver.offer(machines)
+            optimised = self._improve(improver, rest, covered)
+            machines = improver.machines
+        return finish(
+            problem,
+            model,
+            machines + filled,
+            missing,
+            bound=self._bounder.best,
+            rounds=self._meter.rounds,
+            optimised=optimised,
+        )
+
+    def _bought(self, machines: Machines) -> list[int]:
+        """Count what new machines hold."""
+        total = [0] * len(self._model.items)
+        for (_, pattern), n in machines.items():
+            for i, c in pattern:
+                total[i] += c * n
+        return total
+
+    def _first(self, demand: Sequence[int]) -> tuple[Machines, Machines, list[int]]:
+        """Make the first plan: what existing machines take on, what is bought, and what is missing."""
+        filled, left = fill_existing(self._model, self._fluid.values(demand), demand)
+        machines, missing = self._buyer.buy(left, self._limits, _FIRST)
+        return filled, machines, missing
+
+    def _scarce(self) -> tuple[Machines, Machines, list[int]]:
+        """Not everything can be had: find how many copies can, counted in the order of the problem."""
+        demand = self._model.demand
+        low, high = 0, sum(demand)
+        best = self._first(self._prefix(0))
+        while high - low > 1:
+            middle = (low + high) // 2
+            plan = self._first(self._prefix(middle))
+            if any(plan[2]):
+                high = middle
+            else:
+                low, best = middle, plan
+        filled, machines, _ = best
+        later = [d - p for d, p in zip(demand, self._prefix(low), strict=True)]
+        left = [
+            None if n is None else n - sum(c for (k, _), c in machines.items() if k == kind)
+            for kind, n in enumerate(self._limits)
+        ]
+        more, missing = self._buyer.buy(later, left, _FIRST)
+        return filled, machines + more, missing
+
+    def _prefix(self, copies: int) -> list[int]:
+        found = []
+        for count in self._model.demand:
+            found.append(min(count, copies))
+            copies -= found[-1]
+        return found
+
+    def _improve(self, improver: Improver, rest: list[int], covered: list[int]) -> bool:
+        """Spend the budget where it may still pay; says whether HiGHS took part."""
+        values = self._fluid.values(rest)
+        self._bounder.quote(values, covered, covered)
+        if self._done(improver, 1.0):
+            return False
+        improver.offer(self._buyer.buy(rest, self._limits, _SECOND)[0])
+        if self._done(improver, 0.5) or (engine := highs()) is None:
+            self._polish(improver)
+            return False
+        self._relax(engine, improver, rest, covered, values)
+        self._polish(improver)
+        return True
+
+    def _done(self, improver: Improver, share: float) -> bool:
+        """Whether the plan is as good as asked for, or that share of the budget is spent."""
+        budget = self._budget
+        return improver.cost <= self._bounder.best * (1.0 + budget.enough) or self._meter.steps >= budget.steps * share
+
+    def _relax(self, engine: Any, improver: Improver, rest: list[int], covered: list[int], values: list[float]) -> None:
+        """Solve the relaxed problem for a better bound, and make plans of its fractions."""
+        model = self._model
+        master = Master(engine, model.kinds, rest)
+        for kind, pattern in improver.machines:
+            master.add(kind, pattern)
+        relaxed = generate(
+            master,
+            self._bounder,
+            model.kinds,
+            rest,
+            left=covered,
+            covered=covered,
+            start=values,
+            rounds=_ROUNDS,
+            enough=self._budget.enough,
+        )
+        if self._done(improver, 0.6):
+            return
+        Diver(
+            master=master,
+            bounder=self._bounder,
+            buyer=self._buyer,
+            improver=improver,
+            kinds=model.kinds,
+            limits=self._limits,
+            demand=rest,
+        ).dive(relaxed, lambda: self._done(improver, 0.6))
+        if self._done(improver, 0.7):
+            return
+        generate(
+            master,
+            self._bounder,
+            model.kinds,
+            rest,
+            left=covered,
+            covered=covered,
+            start=relaxed.values,
+            rounds=8,
+            enough=self._budget.enough,
+            proof=_PROOF,
+        )
+
+    def _polish(self, improver: Improver) -> None:
+        """Buy parts of the plan anew until the budget is spent."""
+        while not self._done(improver, 1.0):
+            improver.some(self._bounder.values)
