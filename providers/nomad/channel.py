@@ -274,7 +274,7 @@ class Channel:
     def _decoded(self, answer: Answer, decode: Callable[[Answer], T], what: str, where: str) -> T:
         try:
             return decode(answer)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError) as error:
             begins = " ".join(answer.text.split())[:80]
             said = (
                 f"{where} answers 200 with what is not whole Nomad JSON ({error}; it begins {begins!r});"

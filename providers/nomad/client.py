@@ -1,20 +1,21 @@
-"""The Nomad port over HTTP: whole lists, details only of what changed, each server at its own address."""
+"""The Nomad port over HTTP: whole lists, and details only of what changed."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from typing import TypeVar
+from urllib.parse import quote
 
 import anyio
 import msgspec
 
-from providers.http import Answer, HttpError
+from providers.http import Answer
 from providers.nomad import translate, translate_job
-from providers.nomad.channel import AT_ONCE, STALE, Channel, Query
-from providers.nomad.faults import is_html
+from providers.nomad.channel import AT_ONCE, Channel
+from providers.nomad.effects import Effects
 from providers.nomad.memory import Memory, stamp_of
+from providers.nomad.servers import ServerCalls
 from providers.nomad.shapes import (
     JobStub,
     NodeStub,
@@ -26,7 +27,7 @@ from providers.nomad.shapes import (
     whole,
 )
 from schemas.faults import Source, UnansweredError
-from schemas.world import Allocation, Evaluation, Job, Node, RaftPeer, ServerView
+from schemas.world import Allocation, Evaluation, Job, Node
 
 T = TypeVar("T")
 
@@ -35,14 +36,15 @@ LONG = 60.0  # seconds for a list that may be a hundred megabytes
 ALL = ("namespace", "*")
 OPEN = ("filter", 'Status == "blocked" or Status == "pending"')
 TAKES_ROOM = ("filter", 'ClientStatus != "complete" and ClientStatus != "failed" and ClientStatus != "lost"')
-ALIVE = "alive"
 
 
-class NomadCluster:
+class NomadCluster(ServerCalls):
     """A real cluster (or the sandbox's on the wire)."""
 
     def __init__(self, channel: Channel, memory: Memory) -> None:
-        self.channel, self._memory = channel, memory
+        super().__init__(channel)
+        self._memory = memory
+        self.effects = Effects(channel)
 
     # --- reads
 
@@ -110,43 +112,6 @@ class NomadCluster:
         if not there:
             await self.channel.write("PUT", "/v1/node/pools", body={"Name": name})
 
-    async def join(self, address: str, addresses: Sequence[str]) -> int:
-        """Tell the agent at ``address`` to join others; gives how many it reached."""
-        whom = tuple(("address", host_of(a)) for a in addresses)
-        answer = await self.channel.tell(self.channel.endpoint(address), "/v1/agent/join", whom)
-        try:
-            joined = an_object(answer, "num_joined")["num_joined"]
-        except msgspec.MsgspecError as error:
-            raise UnansweredError(Source.NOMAD, f"PUT /v1/agent/join at {address}", str(error)) from error
-        return int(joined)
-
-    # --- single servers
-
-    async def server_view(self, address: str) -> ServerView:
-        """Ask one server at its own address, with stale reads; never raises."""
-        endpoint, said = self.channel.endpoint(address), dict[str, Any]()
-
-        async def look(name: str, path: str, query: Query) -> None:
-            try:
-                answer = await self.channel.look(endpoint, path, query)
-                if answer.status == 200 and not is_html(answer):
-                    said[name] = msgspec.json.decode(answer.body)
-            except (HttpError, msgspec.MsgspecError):
-                pass  # it did not answer: that is what the view says
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(look, "leader", "/v1/status/leader", STALE)
-            group.start_soon(look, "raft", "/v1/operator/raft/configuration", STALE)
-            group.start_soon(look, "gossip", "/v1/agent/members", ())
-        leader = said.get("leader")
-        return ServerView(
-            address=host_of(address),
-            reachable=isinstance(leader, str),
-            leader=leader if isinstance(leader, str) else None,
-            peers=_peers(said.get("raft")),
-            members=_members(said.get("gossip")),
-        )
-
     # --- one of many
 
     async def _learn_node(self, node_id: str) -> None:
@@ -210,11 +175,6 @@ async def in_parallel(ask: Callable[[T], Awaitable[None]], each: Sequence[T]) ->
         raise faults[0]
 
 
-def host_of(address: str) -> str:
-    """Give the host of an address: ``10.0.0.1``, ``10.0.0.1:4647`` or a URL."""
-    return urlsplit(address if "//" in address else f"//{address}").hostname or address
-
-
 def _over(stub: JobStub) -> bool:
     """It has ended and nothing of it is queued: its specification is not asked for (there may be thousands)."""
     return stub.Status == "dead" and not any(stub.queued.values())
@@ -240,28 +200,3 @@ def _from_stub(stub: JobStub) -> Job:
 def _index_of_page(answer: Answer) -> int:
     headers = {name: value for name, value in answer.headers.items() if name != "x-nomad-nexttoken"}
     return whole(Answer(status=answer.status, headers=headers, body=answer.body))
-
-
-def _peers(raft: Any) -> tuple[RaftPeer, ...] | None:
-    if not isinstance(raft, dict) or "Servers" not in raft:
-        return None
-    return tuple(
-        RaftPeer(
-            id=str(p.get("ID", "")),
-            name=str(p.get("Node", "")),
-            address=str(p.get("Address", "")),
-            leader=bool(p.get("Leader")),
-            voter=bool(p.get("Voter")),
-        )
-        for p in _dicts(raft["Servers"])
-    )
-
-
-def _members(gossip: Any) -> tuple[str, ...] | None:
-    if not isinstance(gossip, dict) or not isinstance(gossip.get("Members"), list):
-        return None
-    return tuple(str(m.get("Addr", "")) for m in _dicts(gossip["Members"]) if m.get("Status") == ALIVE)
-
-
-def _dicts(rows: Any) -> Iterable[dict[str, Any]]:
-    return (row for row in rows or () if isinstance(row, dict))

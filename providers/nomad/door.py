@@ -50,6 +50,10 @@ class RealNomadDoor:
             del self._memories[old := next(iter(self._known))], self._known[old]
         return cluster
 
+    def channel(self, addresses: Sequence[str]) -> Channel:
+        """Give the way to a cluster's API itself, for the store."""
+        return self.at(addresses).channel
+
     def _memory(self, addresses: tuple[str, ...]) -> Memory:
         """Go on with what was known through addresses of which one is still there: servers are replaced one by one."""
         for known, memory in reversed(self._memories.items()):

@@ -1,0 +1,99 @@
+"""The routes that one agent answers about itself, its peers and its gossip; and raft's and autopilot's."""
+
+from __future__ import annotations
+
+from providers.sandbox.wire.nomad.call import Call, Reply
+from providers.sandbox.wire.nomad.route import delete, get, put
+from providers.sandbox.world.nomad.errors import ApiError
+from providers.sandbox.world.servers import answers
+
+
+def _leader(call: Call) -> Reply:
+    return Reply(body=answers.status_leader(call.world.servers, call.address, stale=call.stale))
+
+
+def _peers(call: Call) -> Reply:
+    return Reply(body=answers.status_peers(call.world.servers, call.address, stale=call.stale))
+
+
+def _regions(call: Call) -> Reply:
+    return Reply(body=regions(call))
+
+
+def regions(call: Call) -> list[str]:
+    """Name the regions that the agent which was asked knows."""
+    members = answers.members(call.world.servers, call.address)["Members"]
+    return sorted({m["Tags"]["region"] for m in members})
+
+
+def _members(call: Call) -> Reply:
+    return Reply(body=answers.members(call.world.servers, call.address))
+
+
+def _self(call: Call) -> Reply:
+    return Reply(body=answers.self_(call.world.servers, call.address))
+
+
+def _health(call: Call) -> Reply:
+    if call.option("type") == "client":
+        raise ApiError(500, '{"client":{"message":"client not enabled","ok":false}}')
+    return Reply(body=answers.health(call.world.servers, call.address))
+
+
+def _join(call: Call) -> Reply:
+    addresses = list(call.query.get("address", ()))
+    if not addresses:
+        raise ApiError(400, "missing address to join")
+    return Reply(body=answers.join(call.world.servers, call.address, addresses))
+
+
+def _force_leave(call: Call) -> Reply:
+    if not call.option("node"):
+        raise ApiError(400, "missing node to force leave")
+    answers.force_leave(call.world.servers, call.address, call.option("node"), prune=call.flag("prune"))
+    return Reply(empty=True)
+
+
+def _raft(call: Call) -> Reply:
+    return Reply(body=answers.raft_configuration(call.world.servers, call.address, stale=call.stale))
+
+
+def _remove_peer(call: Call) -> Reply:
+    if call.option("address"):
+        raise ApiError(400, "Removing a peer by address is not supported in the current raft protocol version")
+    if not call.option("id"):
+        raise ApiError(400, "Must specify the peer's ID to remove")
+    answers.remove_peer(call.world.servers, call.address, server_id=call.option("id"))
+    return Reply(empty=True)
+
+
+def _transfer(call: Call) -> Reply:
+    if not call.option("id") and not call.option("address"):
+        raise ApiError(400, "must specify id or address")
+    return Reply(body=answers.transfer_leadership(call.world.servers, call.address, server_id=call.option("id")))
+
+
+def _autopilot_health(call: Call) -> Reply:
+    status, body = answers.autopilot_health(call.world.servers, call.address)
+    return Reply(body=body, status=status)
+
+
+def _autopilot(call: Call) -> Reply:
+    return Reply(body=answers.autopilot_configuration(call.world.servers, call.address))
+
+
+ROUTES = [
+    get("/v1/status/leader", _leader, forwarded=False),
+    get("/v1/status/peers", _peers, forwarded=False),
+    get("/v1/regions", _regions, forwarded=False),
+    get("/v1/agent/members", _members, forwarded=False),
+    get("/v1/agent/self", _self, forwarded=False),
+    get("/v1/agent/health", _health, forwarded=False),
+    put("/v1/agent/join", _join, forwarded=False),
+    put("/v1/agent/force-leave", _force_leave, forwarded=False),
+    get("/v1/operator/raft/configuration", _raft, forwarded=False),
+    delete("/v1/operator/raft/peer", _remove_peer),
+    put("/v1/operator/raft/transfer-leadership", _transfer),
+    get("/v1/operator/autopilot/health", _autopilot_health),
+    get("/v1/operator/autopilot/configuration", _autopilot),
+]

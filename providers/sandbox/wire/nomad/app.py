@@ -1,0 +1,172 @@
+"""The simulated Nomad as an ASGI application: every server agent of the world at its own address.
+
+The address is the host that the request names; a host name stands for a load balancer before all servers. Time is the
+world's: calls that wait, wait in it.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote
+
+import msgspec
+
+from providers.sandbox.doors.time import Clock, catch_up
+from providers.sandbox.wire.nomad import agents, nodes, variables, work
+from providers.sandbox.wire.nomad.call import Call, Reply
+from providers.sandbox.wire.nomad.route import Route
+from providers.sandbox.world.nomad.errors import ApiError
+from providers.sandbox.world.servers import answers
+from providers.sandbox.world.servers.answers import ServerError
+from providers.sandbox.world.servers.state import FROZEN
+
+if TYPE_CHECKING:
+    from providers.sandbox.world.world import World
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+ROUTES: list[Route] = [*nodes.ROUTES, *work.ROUTES, *agents.ROUTES, *variables.ROUTES]
+PLAIN, JSON = "text/plain; charset=utf-8", "application/json"
+ZIPPED_FROM = 1400  # bytes
+_LOOK_AGAIN = 1.0  # seconds between two looks for a leader
+_WAKE = 0.5  # seconds between two looks of a blocking query
+
+
+class NomadWire:
+    """Answers requests to the world's Nomad. Nobody at the address: ``ConnectionRefusedError``, as networks say it."""
+
+    def __init__(self, world: World, clock: Clock) -> None:
+        self._world, self._clock = world, clock
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI 3, http alone)."""
+        if scope["type"] != "http":
+            return
+        body = b""
+        while (message := await receive())["type"] == "http.request":
+            body += message.get("body", b"")
+            if not message.get("more_body", False):
+                break
+        headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
+        address = self._at(_host(scope, headers))
+        if address is None:
+            while message["type"] != "http.disconnect":  # a frozen process: its kernel takes the connection
+                message = await receive()
+            return
+        path = scope.get("raw_path", scope["path"].encode()).decode()
+        reply = await self._reply(scope["method"], path, scope["query_string"].decode(), address, body)
+        await _send(reply, send, path=path, zipped="gzip" in headers.get("accept-encoding", ""))
+
+    def _at(self, host: str) -> str | None:
+        """Give the address of the server that answers there; None for one that hangs."""
+        world = catch_up(self._world, self._clock)
+        agents_ = world.state.servers.agents
+        behind = [host] if host.replace(".", "").isdigit() else list(agents_)
+        up = next((h for h in behind if world.servers.up(h) is not None), None)
+        if up is not None:
+            return up
+        if any(h in agents_ and agents_[h].process == FROZEN for h in behind):
+            return None
+        raise ConnectionRefusedError(f"dial tcp {host}:4646: connect: connection refused")
+
+    async def _reply(self, method: str, path: str, query: str, address: str, body: bytes) -> Reply:
+        if path == "/":
+            page = b'<a href="/ui/">Temporary Redirect</a>.\n\n'
+            return Reply(status=307, raw=page, headers={"Location": "/ui/", "Content-Type": "text/html; charset=utf-8"})
+        found = [(r, m) for r in ROUTES if (m := r.pattern.fullmatch(path)) is not None]
+        if not found:
+            return Reply(status=404, empty=True)
+        route, match = next(((r, m) for r, m in found if r.takes(method)), (None, None))
+        if route is None or match is None:
+            return _refused(405, "Invalid method")
+        call = Call(
+            world=self._world,
+            address=address,
+            method=method,
+            path={name: unquote(text) for name, text in match.groupdict().items()},
+            query=parse_qs(query, keep_blank_values=True),
+            body=body,
+        )
+        try:
+            call.index, call.wait, call.stale, call.number("per_page")
+            region = call.option("region")
+            if region and region not in agents.regions(call):
+                return _refused(500, "No path to region")
+            return await self._blocking(route, call)
+        except ApiError as no:
+            return _refused(no.status, no.text, self._meta(call) if _missing(route, no) else {})
+        except ServerError as no:
+            return _refused(no.status, no.text)
+
+    async def _blocking(self, route: Route, call: Call) -> Reply:
+        """Answer once the index has passed the one that was named, or the wait is over."""
+        waited = 0.0
+        while True:
+            reply = await self._held(route, call)
+            if route.method != "GET" or not call.index or reply.index is None or reply.index > call.index:
+                break
+            if waited >= call.wait:
+                break
+            await self._clock.sleep(_WAKE)
+            waited += _WAKE
+            catch_up(self._world, self._clock)
+        if reply.index is not None:
+            told = {"X-Nomad-Index": str(reply.index)}
+            reply.headers = {**(self._meta(call) if reply.read else {}), **told, **reply.headers}
+        return reply
+
+    async def _held(self, route: Route, call: Call) -> Reply:
+        """Answer; a server that knows no leader holds the call back for some seconds."""
+        waited = 0.0
+        while True:
+            world = catch_up(self._world, self._clock)
+            try:
+                if route.forwarded and not (route.method == "GET" and call.stale):
+                    answers.require_leader(world.servers, call.address)
+                return route.answer(call)
+            except ServerError as no:
+                if waited >= no.took:
+                    raise
+                await self._clock.sleep(_LOOK_AGAIN)
+                waited += _LOOK_AGAIN
+
+    def _meta(self, call: Call) -> dict[str, str]:
+        """Say what a read's headers say; since when a leaderless server is one, the world does not keep."""
+        known = bool(answers.status_leader(self._world.servers, call.address, stale=True))
+        return {
+            "X-Nomad-Index": str(max(1, self._world.nomad.api.index)),
+            "X-Nomad-Knownleader": str(known).lower(),
+            "X-Nomad-Lastcontact": "0" if known else "10000",
+        }
+
+
+def _host(scope: Message, headers: dict[str, str]) -> str:
+    named = headers.get("host", "")
+    return named.rpartition(":")[0] or named or str(scope["server"][0])
+
+
+def _missing(route: Route, no: ApiError) -> bool:
+    """A read of what is not there is answered from the tables, and says as of when."""
+    return no.status == 404 and route.method == "GET"
+
+
+def _refused(status: int, text: str, headers: dict[str, str] | None = None) -> Reply:
+    return Reply(status=status, raw=text.encode(), headers={"Content-Type": PLAIN, **(headers or {})})
+
+
+async def _send(reply: Reply, send: Send, *, path: str, zipped: bool) -> None:
+    headers = dict(reply.headers)
+    body = b"" if reply.empty else reply.raw if reply.raw is not None else msgspec.json.encode(reply.body)
+    if not reply.empty:
+        headers.setdefault("Content-Type", JSON if reply.status < 300 else PLAIN)
+    headers["Vary"] = "Origin" if path.startswith(("/v1/var/", "/v1/vars")) else "Accept-Encoding"
+    if zipped and len(body) >= ZIPPED_FROM:
+        body, headers["Content-Encoding"] = gzip.compress(body, compresslevel=1), "gzip"
+    headers["Content-Length"] = str(len(body))
+    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": reply.status, "headers": pairs})
+    await send({"type": "http.response.body", "body": body})
