@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from providers.sandbox.world.nomad import render, render_node
 
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+CHILD = re.compile(r"([^\s/.\"]+/(?:dispatch|periodic))-\d+(?:-[0-9a-f]{8})?")
 _METRICS = ("NodesEvaluated", "NodesFiltered", "NodesInPool", "NodePool", "NodesAvailable", "NodesExhausted")
 _OPTIONAL = ("ClassFiltered", "ConstraintFiltered", "ClassExhausted", "DimensionExhausted")
 
@@ -28,7 +33,7 @@ def failures(failed: dict[str, Json]) -> Json:
     """Give failure metrics without times and scores."""
     out: Json = {}
     for group, m in failed.items():
-        entry = {k: m[k] for k in _METRICS}
+        entry = {k: m[k] for k in _METRICS if m[k] is not None}
         entry.update({k: m[k] for k in _OPTIONAL if m[k]})
         if m["ResourcesExhausted"] is not None:
             entry["ResourcesExhausted"] = {t: nonzero(r) for t, r in m["ResourcesExhausted"].items()}
@@ -38,6 +43,33 @@ def failures(failed: dict[str, Json]) -> Json:
 
 
 # -- names
+
+
+def child_names(world: World) -> dict[str, str]:
+    """Name dispatched and periodic children by their number: their ids carry a time and a draw."""
+    return number_children(job.id for job in world.state.jobs.values())
+
+
+def number_children(ids: Iterable[str]) -> dict[str, str]:
+    """Give each child's id its numbered name, in the order of first appearance."""
+    seen: dict[str, int] = {}
+    names: dict[str, str] = {}
+    for job_id in ids:
+        found = CHILD.fullmatch(job_id)
+        if found is not None and job_id not in names:
+            seen[found[1]] = seen.get(found[1], 0) + 1
+            names[job_id] = f"{found[1]}#{seen[found[1]]}"
+    return names
+
+
+def rename(value: Any, names: dict[str, str]) -> Any:
+    """Replace ids by names in all texts of a JSON value."""
+    if not names:
+        return value
+    text = msgspec.json.encode(value).decode()
+    for job_id, name in names.items():
+        text = text.replace(job_id, name)
+    return msgspec.json.decode(text)
 
 
 def alloc_names(world: World) -> dict[str, str]:
@@ -259,7 +291,7 @@ def _eval(world: World, e: Evaluation, names: dict[str, str], nodes: dict[str, s
     if e.desired is not None:
         shown = render.desired(e.desired) or {}
         found = {g: nonzero(d) for g, d in shown["DesiredTGUpdates"].items()}
-        entry["plan_annotations"] = {g: d for g, d in found.items() if d}
+        entry["plan_annotations"] = found
     return entry
 
 

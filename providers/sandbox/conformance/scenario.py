@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from providers.sandbox.conformance.observed import alloc_names, failures, nonzero
+from providers.sandbox.conformance.observed import (
+    CHILD,
+    alloc_names,
+    child_names,
+    failures,
+    nonzero,
+    number_children,
+    rename,
+)
 from providers.sandbox.world.kernel import Kernel, Timeline
 from providers.sandbox.world.nomad.agent import AgentSpec
 from providers.sandbox.world.nomad.canonical import nanoseconds
@@ -22,7 +30,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 SETTLE = 2.0  # the recorded agents had just become ready before the first step
-_QUIET = 1.5  # an observation was taken when nothing had moved for 1.3 s, polled every 0.2 s
+_QUIET = 1.3  # an observation was taken when nothing had moved for so long
 
 
 @dataclass(slots=True)
@@ -33,6 +41,7 @@ class World:
     timeline: Timeline
     specs: dict[str, AgentSpec] = field(default_factory=dict)
     classes: dict[str, str] = field(default_factory=dict)  # computed class → how the recording calls it
+    recent: list[tuple[float, str, str]] = field(default_factory=list)  # what changed in the last moments, and when
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +67,9 @@ class Scenario:
 def read(path: Path) -> Scenario:
     """Read a scenario file; raises ValueError when it is none."""
     try:
-        raw = msgspec.json.decode(path.read_bytes())
+        text = path.read_text(encoding="utf-8")
+        children = number_children(found[0] for found in CHILD.finditer(text))
+        raw = rename(msgspec.json.decode(text), children)
         return Scenario(raw["name"], raw["settings"], raw.get("node_pools", []), raw["nodes"], raw["steps"])
     except (msgspec.DecodeError, KeyError, TypeError) as fault:
         raise ValueError(f"{path}: not a scenario file: {fault!r}") from fault
@@ -127,6 +138,7 @@ class Driver:
 
     def do(self, step: Json) -> Json:
         """Carry one step out and give the answer in the recording's form."""
+        step = rename(step, {name: job_id for job_id, name in child_names(self.world).items()})
         try:
             return {"status": 200, **self._do(step)}
         except ApiError as refusal:

@@ -77,7 +77,7 @@ class Kernel:
         return self.timeline.events[0].at if self.timeline.events else None
 
     def chance(self) -> random.Random:
-        """Give a generator for one draw: a function of the seed and of how many were drawn before, so it survives a save."""
+        """Give a generator for one draw: a function of the seed and of the draws before it, so it survives a save."""
         self.timeline.drawn += 1
         return random.Random(f"{self.timeline.seed}/{self.timeline.drawn}")  # noqa: S311 - a simulation, not a secret
 

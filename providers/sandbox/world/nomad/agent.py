@@ -102,10 +102,10 @@ class Agent:
     heartbeating: bool = False  # a first heartbeat of this life was answered
     attributes: dict[str, str] = field(default_factory=dict)  # as fingerprinted at this start
     heartbeat_at: float = 0.0  # the last answered heartbeat
-    ttl: float = 0.0  # what the servers then gave: the next heartbeat follows after it
     eligibility_was: str = ""  # the servers' word before its last change, ...
     eligibility_now: str = ""  # ... after it, ...
     eligibility_changed_at: float = 0.0  # ... and when that was
+    heard_eligibility: str = "eligible"  # what it had heard when its node was purged
     allocs: dict[str, RunningAlloc] = field(default_factory=dict)
     inbox: list[str] = field(default_factory=list)  # allocations that changed at the servers
     dirty: list[str] = field(default_factory=list)  # allocations whose change the servers have not heard

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from providers.sandbox.world.nomad.nodes import Nodes
     from providers.sandbox.world.nomad.store import Store
 
+_TIMERS = ("nomad.task", "nomad.killed", "nomad.health")
 ClientUpdate = Callable[[str, list[tuple[RunningAlloc, bool]]], bool]
 
+_STAGGERED, _STAGGER = 0.04, 10.0  # initialHeartbeatStagger, unless the servers' list comes first (24 of 25 recorded)
 _SECOND_HEARTBEAT = 0.4  # after a disconnect, when the allocations are reported
 _REFUSED_RETRY = 5.0  # allocSyncRetryIntv
 _RESTORED_PULL = 1.5  # a restarted agent takes up its work before it hears of changes
-_REREGISTER = (0.2, 1.5)  # a purged node finds out (recorded)
+_REREGISTER = (0.1, 1.5)  # a purged node finds out (recorded)
 _NODE_UPDATE = (5.0, 10.0)  # nodeUpdateRetryIntv: what a fingerprinter finds later is told with this delay
 
 
@@ -132,8 +134,9 @@ class Agents:
         agent.status = UP
         if agent.registered:
             self._after(agent, self._store.state.settings.delays.pull, "nomad.first_heartbeat")
-        for late in agent.deferred:
-            self._store.kernel.after(self._store.state.settings.delays.pull, late.kind, *late.args)
+        for late in agent.deferred:  # its own timers are over at once, what comes from the servers takes a while
+            wait = 0.0 if late.kind in _TIMERS else self._store.state.settings.delays.pull
+            self._store.kernel.after(wait, late.kind, *late.args)
         agent.deferred = []
 
     def remove(self, name: str) -> None:
@@ -160,15 +163,22 @@ class Agents:
         known = self._store.state.nodes.get(agent.node_id)
         self._nodes.register(self._node(agent))
         if known is None and agent.registered:  # purged while alive: what it last heard comes back
-            self._store.state.nodes[agent.node_id].eligibility = self._heard_eligibility(agent)
+            self._store.state.nodes[agent.node_id].eligibility = agent.heard_eligibility
         restored = not agent.registered and bool(agent.allocs)
         agent.registered = True
-        agent.heartbeat_at, agent.ttl = self._store.kernel.now, self._nodes.new_ttl()
+        agent.heartbeat_at = self._store.kernel.now
         if not agent.heartbeating:
             for runner in list(agent.allocs.values()):
                 self._runner.restore(agent, runner)
-        self._after(agent, self._store.state.settings.delays.agent_ready, "nomad.first_heartbeat")
+        self._after(agent, self._first_heartbeat(), "nomad.first_heartbeat")
         self._after(agent, _RESTORED_PULL if restored else 0.1, "nomad.pull_all")
+
+    def _first_heartbeat(self) -> float:
+        """Draw how long after its registration an agent heartbeats."""
+        chance = self._store.kernel.chance()
+        if chance.random() < _STAGGERED:
+            return chance.uniform(0.0, _STAGGER)
+        return self._store.state.settings.delays.agent_ready
 
     def _node(self, agent: Agent) -> nd.Node:
         spec = agent.spec
@@ -240,7 +250,7 @@ class Agents:
         self._nodes.update_status(node, nd.READY)
         self._nodes.heard(node.id)
         agent.heartbeating = True
-        agent.heartbeat_at, agent.ttl = self._store.kernel.now, self._nodes.new_ttl()
+        agent.heartbeat_at = self._store.kernel.now
         if node.status == nd.INIT:
             self._after(agent, _SECOND_HEARTBEAT, "nomad.first_heartbeat")
 
@@ -248,8 +258,10 @@ class Agents:
         """A node's record was deleted: a live agent finds out, ends its work and registers again."""
         agent = self._store.state.agents.get(self._store.state.known.get(node_id, ""))
         if agent is not None and agent.status != STOPPED:
-            self._after(agent, self._store.state.settings.delays.pull, "nomad.disowned")
-            self._after(agent, self._store.kernel.chance().uniform(*_REREGISTER), "nomad.register")
+            agent.heard_eligibility = self._heard_eligibility(agent)
+            found = self._store.kernel.chance().uniform(*_REREGISTER)
+            self._after(agent, found, "nomad.disowned")
+            self._after(agent, found, "nomad.register")
 
     def _disowned(self, agent: Agent) -> None:
         """The servers know no work of this node: all of it ends."""
@@ -278,6 +290,8 @@ class Agents:
         if self._retry(agent, "nomad.pull"):
             return
         agent.pulling = False
+        if agent.node_id not in self._store.state.nodes:
+            return  # purged: it finds out, and registers again
         ids, agent.inbox = list(dict.fromkeys(agent.inbox)), []
         for alloc_id in ids:
             self._take_in(agent, alloc_id)

@@ -154,10 +154,10 @@ class Nodes:
         self._expect(agent.node_id, due)
 
     def last_heartbeat(self, agent: Agent) -> tuple[float, float]:
-        """Give when an agent was last heard and with which time to live (drawn: regular heartbeats are no events)."""
-        if self._now - agent.heartbeat_at <= agent.ttl:
-            return agent.heartbeat_at, agent.ttl
+        """Draw when an agent was last heard and with which time to live: regular heartbeats are no events."""
         ttl = self.new_ttl()
+        if self._now - agent.heartbeat_at <= ttl:
+            return agent.heartbeat_at, ttl
         return self._now - ttl * self._store.kernel.chance().random(), ttl
 
     def _expect(self, node_id: str, due: float) -> None:

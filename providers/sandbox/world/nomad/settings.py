@@ -18,7 +18,7 @@ class Delays:
 
     schedule: float = 0.02  # an evaluation waits in the broker and is processed
     pull: float = 0.05  # a client hears of a change of its allocations
-    task_start: float = 0.25  # from received to running, mock_driver and raw_exec
+    task_start: float = 0.32  # from received to running, mock_driver and raw_exec
     first_task_start: float = 0.45  # more, for the first that an agent starts
     young_task_start: float = 0.2  # more, for what it starts within its own first seconds
     update: float = 0.1  # a client sends its changes in batches

@@ -69,9 +69,10 @@ class AllocRunner:
             return
         if alloc.deployment_id != runner.deployment_id:
             runner.deployment_id, runner.healthy = alloc.deployment_id, None
-            runner.watch_until = runner.all_running_since = None
         group = self.group_of(alloc.id)
         if group is not None and runner.killed_at is None:
+            if runner.healthy is None:  # any change of the allocation starts the watch anew
+                runner.watch_until = runner.all_running_since = None
             self._watch(agent, runner, group)
         if alloc.client != runner.client:
             self._report(agent, runner)
