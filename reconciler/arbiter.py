@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.packing.census import clients_by_pool, hourly_cost
 from schemas.document import ClusterGroup
-from schemas.plan import Action, FormServer, Hold, Launch, Plan, Reason
+from schemas.plan import Action, AddServer, FormServer, Hold, Launch, Plan, Reason
 from schemas.world import TAG_STORE, Snapshot
 
 CENT = 1e-9  # prices are sums of floats: a cap is passed only by more than rounding
@@ -72,7 +72,7 @@ class _Room:
 
     def admit(self, action: Action) -> tuple[list[Action], list[Hold]]:
         """Give what is left of an action and why the rest is held; what is let through uses up room."""
-        if isinstance(action, FormServer):
+        if isinstance(action, FormServer | AddServer):
             return self._server(action)
         if not isinstance(action, Launch):
             return [action], []
@@ -87,7 +87,7 @@ class _Room:
         self.dollars -= count * each
         return [replace(action, count=count)], holds
 
-    def _server(self, action: FormServer) -> tuple[list[Action], list[Hold]]:
+    def _server(self, action: FormServer | AddServer) -> tuple[list[Action], list[Hold]]:
         limit = self.group.spec.limits.max_hourly_cost
         if action.price > self.dollars + CENT:
             left = max(0.0, self.dollars)

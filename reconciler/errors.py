@@ -23,3 +23,12 @@ class GuardError(ReconcilerError):
     def __init__(self, *, key: str, why: str) -> None:
         self.key, self.why = key, why
         super().__init__(f"refused {key}: {why}")
+
+
+class QuorumAtRiskError(GuardError):
+    """A server step would leave fewer healthy voters than quorum; raised before any effect."""
+
+    def __init__(self, *, key: str, server: str, healthy: int, voters: int, way_out: str) -> None:
+        self.server, self.healthy, self.voters = server, healthy, voters
+        why = f"{server}: {healthy} of {voters} voters would be healthy, quorum is {voters // 2 + 1}. {way_out}"
+        super().__init__(key=key, why=why)

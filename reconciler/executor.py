@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import assert_never
 
 from reconciler.errors import GuardError
@@ -11,6 +11,7 @@ from reconciler.guards import guard_forming, guard_launch, guard_marker
 from reconciler.journal import Intent, Journal, begun, finished
 from reconciler.packing.refusals import refusals
 from reconciler.ports import Clock, Ec2, Nomad
+from reconciler.server_effects import LOOKUP, ServerEffects
 from schemas.document import ClusterGroup
 from schemas.faults import Fault, OutcomeUnknownError, Refusal, RefusedError, Source, UnansweredError
 from schemas.names import client_token
@@ -24,10 +25,9 @@ from schemas.plan import (
     MarkFormed,
     Outcome,
     Result,
+    ServerAction,
 )
 from schemas.world import TAG_CLAIM, TAG_STORE, FleetRequest, Instance, Role, Snapshot, Template
-
-LOOKUP = timedelta(minutes=5)  # so long a token that EC2 calls used may still show its machines (semantics §11)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,26 +43,38 @@ class Executor:
     async def resume(self) -> list[Outcome]:
         """Take up what a crash or a lost reply cut short, as it was written down, not as planned today."""
         ledger = self.journal.ledger
-        return [await self._settle(intent, ledger.store_id) for intent in ledger.intents] if ledger else []
+        asked = self._servers.unfinished()
+        outcomes = [await self._carried_out(asked, self._servers.resume(asked))] if asked else []
+        return outcomes + ([await self._settle(i, ledger.store_id) for i in ledger.intents] if ledger else [])
 
     async def apply(self, action: Action, snapshot: Snapshot) -> Outcome:
         """Carry out one action of a plan made from ``snapshot``; asking again with the same key changes nothing.
 
         Raises no Fault: what the outside did not do is the outcome.
         """
+        if isinstance(action, Launch):
+            return await self._begun(action, snapshot)
+        if isinstance(action, ServerAction):
+            return await self._carried_out(action, self._servers.perform(action, snapshot))
+        return await self._carried_out(action, self._perform(action))
+
+    async def _carried_out(self, action: Action, effect: Awaitable[tuple[Instance, ...]]) -> Outcome:
+        """Tell what came of an effect that needs no intent here: asked for again, it is asked for once."""
         try:
-            if isinstance(action, Launch):
-                return await self._begin(action, snapshot)
-            instances = await self._perform(action)
+            instances = await effect
         except GuardError as refusal:
             return self._outcome(action, Result.REFUSED, refusal.why)
-        except OutcomeUnknownError as fault:  # every action but a launch may simply be asked again
+        except OutcomeUnknownError as fault:
             return self._outcome(action, Result.UNKNOWN, fault.message)
         except RefusedError as fault:
             return self._outcome(action, Result.REFUSED, str(fault))
         except UnansweredError as fault:
             return self._outcome(action, Result.FAILED, str(fault))
         return self._outcome(action, Result.DONE, instances=instances)
+
+    @property
+    def _servers(self) -> ServerEffects:
+        return ServerEffects(group=self.group, clock=self.clock, ec2=self.ec2, nomad=self.nomad, journal=self.journal)
 
     async def _perform(
         self, action: FormServer | IntroduceServers | MarkFormed | CreateNodePool | CreateTemplate
@@ -84,6 +96,16 @@ class Executor:
         return ()
 
     # --- launches ----------------------------------------------------------------------------------------------------
+
+    async def _begun(self, action: Launch, snapshot: Snapshot) -> Outcome:
+        try:
+            return await self._begin(action, snapshot)
+        except GuardError as refusal:
+            return self._outcome(action, Result.REFUSED, refusal.why)
+        except RefusedError as fault:
+            return self._outcome(action, Result.REFUSED, str(fault))
+        except Fault as fault:
+            return self._outcome(action, Result.FAILED, str(fault))
 
     async def _begin(self, action: Launch, snapshot: Snapshot) -> Outcome:
         ledger = self.journal.ledger

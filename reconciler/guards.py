@@ -5,15 +5,29 @@ A guard that cannot see refuses: what a port raises inside one goes up, and the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from reconciler.errors import GuardError
+from reconciler.errors import GuardError, QuorumAtRiskError
 from reconciler.packing.census import clients_by_pool
 from reconciler.reconcilers.servers import quorum_missing
+from reconciler.reconcilers.servers.health import Quorum, ServerHealth, assess, live_servers
+from reconciler.reconcilers.servers.steps import added, unready, without
 from schemas.document import ClusterGroup
-from schemas.names import formed_marker
-from schemas.plan import FormServer, Launch, MarkFormed
-from schemas.world import TAG_STORE, Instance, ServerView, Snapshot
+from schemas.names import formed_marker, parse_server_claim
+from schemas.plan import (
+    AddServer,
+    FormServer,
+    Launch,
+    MarkFormed,
+    Reason,
+    RemovePeer,
+    ServerAction,
+    TerminateServer,
+    TransferLeadership,
+)
+from schemas.servers import StepKind
+from schemas.world import TAG_STORE, Instance, Role, ServerView, Snapshot
 
 
 def guard_launch(action: Launch, fresh: Snapshot, group: ClusterGroup) -> None:
@@ -44,3 +58,211 @@ def guard_marker(action: MarkFormed, servers: Sequence[Instance], views: Sequenc
         raise GuardError(key=action.key, why=f"{len(servers)} servers are shown, not {action.count}")
     if (why := quorum_missing({i.private_ip for i in servers}, views)) is not None:
         raise GuardError(key=action.key, why=why)
+
+
+# --- server steps: each check is one reason to refuse, and all of an action's checks are listed in one place ---------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerCase:
+    """An action on a server, and the fresh look that it is judged by: all witnesses, twice."""
+
+    action: ServerAction
+    fresh: Snapshot
+    quorum: Quorum
+    count: int = 0  # servers that the document wants
+
+    @property
+    def victim(self) -> ServerHealth | None:
+        """The server that the action is about, as it is now."""
+        match self.action:
+            case AddServer():
+                return None
+            case RemovePeer(peer_id=peer_id):
+                return next((s for s in self.quorum.servers if s.peer and s.peer.id == peer_id), None)
+            case TransferLeadership(instance_id=instance_id) | TerminateServer(instance_id=instance_id):
+                return self.quorum.of(instance_id)
+
+    def refuse(self, why: str) -> GuardError:
+        """Give the refusal to raise."""
+        return GuardError(key=self.action.key, why=why)
+
+
+Check = Callable[[ServerCase], None]
+
+
+def all_clear(case: ServerCase) -> None:
+    """Refuse while two leaders, two clusters, a stranger or a lost quorum are seen."""
+    if (frozen := case.quorum.frozen) is not None:
+        raise case.refuse(frozen.told)
+
+
+def leader_answered(case: ServerCase) -> None:
+    """Refuse when the leader's own word could not be had: a guard that cannot see refuses."""
+    if case.quorum.unknown or not case.quorum.leader:
+        raise case.refuse(f"the leader did not answer: {case.quorum.unknown or 'none is agreed on'}")
+
+
+def no_other_step(case: ServerCase) -> None:
+    """Refuse while another server step is open, whichever replica of ours began it."""
+    step = case.fresh.record.step
+    if step is None or (step.kind is StepKind.REMOVE and not step.sure):
+        return
+    if isinstance(case.action, AddServer) or step.instance_id != case.action.instance_id:
+        raise case.refuse(f"another server step is open: {step.kind} {step.instance_id or step.claim}, {step.reason}")
+
+
+def claim_unused(case: ServerCase) -> None:
+    """Refuse to use a claim's life twice."""
+    claim = case.action.claim if isinstance(case.action, AddServer) else ""
+    _, life = parse_server_claim(claim) or (0, 0)
+    if life <= case.fresh.record.lives or any(i.claim == claim for i in case.fresh.instances):
+        raise case.refuse(f"claim {claim} was used before; the next plan takes a new one")
+
+
+def one_more_at_most(case: ServerCase) -> None:
+    """Refuse a server beyond the one that replaces another."""
+    live, most = len(live_servers(case.fresh)), case.count + 1
+    if live >= most:
+        raise case.refuse(f"{live} servers are there, and {case.count} with one replacement are the most")
+
+
+def nobody_joins(case: ServerCase) -> None:
+    """Refuse while a server is on its way to its vote."""
+    for server in case.quorum.servers:
+        if server.instance is not None and server.instance.live and not server.voter and not server.failed:
+            raise case.refuse(f"{server.name} is joining, and is no voter yet")
+
+
+def bears_a_joiner(case: ServerCase) -> None:
+    """Refuse a voter that would end the quorum if it hung."""
+    change = added(case.quorum)
+    if change.tolerance_after < 0:
+        raise QuorumAtRiskError(
+            key=case.action.key,
+            server="one more voter that hangs",
+            healthy=change.healthy_after,
+            voters=change.voters_after,
+            way_out="Wait until dead peers are removed and all voters are healthy.",
+        )
+
+
+def same_server(case: ServerCase) -> None:
+    """Refuse when the machine or its raft id is no longer what the plan saw."""
+    action, victim = case.action, case.victim
+    if isinstance(action, RemovePeer):
+        if victim is None or victim.peer is None or victim.peer.address != action.address:
+            raise case.refuse(f"raft has no peer {action.peer_id} at {action.address} any more")
+        return
+    if isinstance(action, AddServer):
+        return
+    instance = case.fresh.instance_by_id.get(action.instance_id)
+    if instance is None or instance.role != Role.SERVER:
+        raise case.refuse(f"EC2 shows no server {action.instance_id} of this group")
+    peer_id = victim.peer.id if victim is not None and victim.peer is not None else ""
+    if isinstance(action, TerminateServer) and peer_id not in {action.peer_id, ""}:
+        raise case.refuse(f"{action.instance_id} is raft peer {peer_id} now, not {action.peer_id or 'none'}")
+
+
+def not_the_leader(case: ServerCase) -> None:
+    """Refuse to end or remove the leader."""
+    if case.victim is not None and case.quorum.leads(case.victim):
+        raise case.refuse(f"{case.victim.name} leads: leadership is handed over first")
+
+
+def quorum_stays(case: ServerCase) -> None:
+    """Refuse when the others would be fewer than quorum, should the victim vanish without leaving raft."""
+    if case.victim is None:
+        return
+    removed = isinstance(case.action, RemovePeer)
+    change = without(case.quorum, case.victim, removed=removed)
+    if change.tolerance_after < 0:
+        raise QuorumAtRiskError(
+            key=case.action.key,
+            server=f"without {case.victim.name}",
+            healthy=change.healthy_after,
+            voters=change.voters_after,
+            way_out="Wait until its replacement votes and is healthy.",
+        )
+
+
+def others_well(case: ServerCase) -> None:
+    """Refuse a voluntary step unless everybody but the victim is healthy, by all witnesses."""
+    if isinstance(case.action, TerminateServer) and not case.action.voluntary:
+        return
+    if isinstance(case.action, AddServer) and case.action.cause is Reason.MISSING:
+        return
+    victim = "" if isinstance(case.action, AddServer) else case.action.instance_id
+    if (wait := unready(case.quorum, but=victim)) is not None:
+        raise case.refuse(f"a voluntary step needs all others well: {wait}")
+
+
+def still_failed(case: ServerCase) -> None:
+    """Refuse to end a failed server that came back."""
+    action = case.action
+    if isinstance(action, TerminateServer) and not action.voluntary and case.victim and case.victim.standing:
+        raise case.refuse(f"{action.instance_id} is healthy again: it stays")
+
+
+def really_dead(case: ServerCase) -> None:
+    """Refuse to remove a peer whose machine may still run, or whose agent answers: a living one is added again."""
+    victim = case.victim
+    if victim is None:
+        return
+    if victim.instance is not None and victim.instance.live:
+        raise case.refuse(f"{victim.name}: EC2 says {victim.instance.state}, its machine is ended first")
+    if victim.reachable:
+        raise case.refuse(f"{victim.name}: its agent still answers, raft would add it again")
+
+
+def heir_is_well(case: ServerCase) -> None:
+    """Refuse to hand leadership to a server that is not healthy, or from one that does not lead."""
+    action = case.action
+    if not isinstance(action, TransferLeadership):
+        return
+    heir = next((s for s in case.quorum.voters if s.peer and s.peer.id == action.to_id), None)
+    if heir is None or not heir.healthy:
+        raise case.refuse(f"{action.to_name} is no healthy voter{f': {heir.reason}' if heir else ''}")
+    if case.victim is None or not case.quorum.leads(case.victim):
+        raise case.refuse(f"{action.instance_id} does not lead any more")
+
+
+SEEING: tuple[Check, ...] = (all_clear, leader_answered, no_other_step)
+ADD_CHECKS: tuple[Check, ...] = (
+    *SEEING,
+    claim_unused,
+    one_more_at_most,
+    nobody_joins,
+    bears_a_joiner,
+    others_well,
+)
+TERMINATE_CHECKS: tuple[Check, ...] = (
+    *SEEING,
+    same_server,
+    not_the_leader,
+    still_failed,
+    quorum_stays,
+    others_well,
+)
+REMOVE_PEER_CHECKS: tuple[Check, ...] = (*SEEING, same_server, not_the_leader, really_dead, quorum_stays)
+TRANSFER_CHECKS: tuple[Check, ...] = (*SEEING, same_server, heir_is_well, others_well)
+
+
+def guard_server_step(action: ServerAction, fresh: Snapshot, count: int) -> None:
+    """Refuse a server action unless every one of its checks passes on a fresh look; ``count``: servers wanted."""
+    case = ServerCase(action=action, fresh=fresh, quorum=assess(fresh, twice=True), count=count)
+    for check in checks_of(action):
+        check(case)
+
+
+def checks_of(action: ServerAction) -> tuple[Check, ...]:
+    """List the reasons for which an action may be refused."""
+    match action:
+        case AddServer():
+            return ADD_CHECKS
+        case TerminateServer():
+            return TERMINATE_CHECKS
+        case RemovePeer():
+            return REMOVE_PEER_CHECKS
+        case TransferLeadership():
+            return TRANSFER_CHECKS

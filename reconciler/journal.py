@@ -17,6 +17,7 @@ from reconciler.errors import JournalBrokenError
 from reconciler.ports import Store
 from schemas.faults import OutcomeUnknownError, RefusedError, Source, UnansweredError
 from schemas.plan import Launch
+from schemas.servers import ServersRecord, StepKind
 from schemas.world import Claim, Refused
 
 VERSION = 1
@@ -40,6 +41,8 @@ class Ledger:
     ordinals: Mapping[str, int] = field(default_factory=dict)  # pool → highest ordinal ever used
     refused: tuple[Refused, ...] = ()
     launches: tuple[tuple[datetime, int], ...] = ()  # when EC2 answered, with how many machines: the last minute's
+
+    servers: ServersRecord = field(default_factory=ServersRecord)  # the one server step, and what led to it
 
     def launched_since(self, since: datetime) -> int:
         """How many machines came after ``since``, or may come at any moment because their request is open."""
@@ -81,6 +84,15 @@ def finished(
         refused=refused,
         launches=(*(pair for pair in ledger.launches if pair[0] > at - timedelta(minutes=1)), (at, len(instance_ids))),
     )
+
+
+def open_intents(ledger: Ledger | None) -> int:
+    """Count what was asked for and has not been answered, a server too."""
+    if ledger is None:
+        return 0
+    step = ledger.servers.step
+    unanswered = step is not None and step.kind is StepKind.ADD and not step.instance_id
+    return len(ledger.intents) + unanswered
 
 
 class Journal:
@@ -132,6 +144,7 @@ def _encode(ledger: Ledger) -> dict[str, str]:
         "ordinals": ledger.ordinals,
         "refused": ledger.refused,
         "launches": ledger.launches,
+        "servers": ledger.servers,
     }
     return {"ledger": msgspec.json.encode(data, order="deterministic").decode()}
 
@@ -148,6 +161,7 @@ def _decode(items: Mapping[str, str], path: str) -> Ledger:
             ordinals=msgspec.convert(data["ordinals"], dict[str, int]),
             refused=msgspec.convert(data["refused"], tuple[Refused, ...]),
             launches=msgspec.convert(data["launches"], tuple[tuple[datetime, int], ...]),
+            servers=msgspec.convert(data.get("servers", {}), ServersRecord),
         )
     except (KeyError, TypeError, msgspec.MsgspecError) as broken:
         raise JournalBrokenError(path=path, why=str(broken)) from broken

@@ -9,10 +9,11 @@ from datetime import timedelta
 from reconciler.arbiter import arbitrate, freeze
 from reconciler.errors import JournalBrokenError
 from reconciler.executor import Executor
-from reconciler.journal import Journal, Ledger
+from reconciler.journal import Journal, Ledger, open_intents
 from reconciler.observe import Observer, forgotten
 from reconciler.ports import Clock, Ec2, NomadDoor, Store
 from reconciler.reconcilers import plan_all
+from reconciler.reconcilers.servers import remembered
 from schemas.catalogue import Catalogue
 from schemas.document import ClusterGroup
 from schemas.faults import Fault, Source
@@ -22,7 +23,7 @@ from schemas.world import Claim, Snapshot
 PACE_BUSY = 1.0  # seconds between ticks while an intent is open or a short clock runs
 PACE_CALM = 10.0
 PACE_MOST = 60.0  # the back-off's longest pause
-SHORT_CLOCKS = {Reason.NOT_YET_DECIDED, Reason.REPLAYING, Reason.LAUNCH_RATE}
+SHORT_CLOCKS = {Reason.NOT_YET_DECIDED, Reason.REPLAYING, Reason.LAUNCH_RATE, Reason.SERVER_LEAVING}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +90,8 @@ class GroupLoop:
     async def plan(self) -> Tick:
         """Look and decide; change nothing."""
         snapshot = await self._look()
-        ledger = self._journal.ledger
-        return self._tick(snapshot, self._decide(snapshot), (), len(ledger.intents) if ledger else 0)
+        snapshot = replace(snapshot, record=remembered(snapshot, self.group))
+        return self._tick(snapshot, self._decide(snapshot), (), open_intents(self._journal.ledger))
 
     async def tick(self) -> Tick:
         """Look, resume what was cut short, decide, do. Under ``mode: observe`` and ``paused`` nothing is done."""
@@ -111,8 +112,7 @@ class GroupLoop:
         plan = self._decide(snapshot)
         for action in plan.actions:
             outcomes.append(await executor.apply(action, snapshot))
-        ledger = self._journal.ledger
-        return self._tick(snapshot, plan, tuple(outcomes), len(ledger.intents) if ledger else 0)
+        return self._tick(snapshot, plan, tuple(outcomes), open_intents(self._journal.ledger))
 
     def pause(self, tick: Tick) -> float:
         """Say how many seconds the next tick may wait: soon while something is open, ever longer while all fails."""
@@ -149,19 +149,20 @@ class GroupLoop:
         return replace(snapshot, journal_broken=why)
 
     async def _keep_house(self, snapshot: Snapshot) -> Snapshot:
-        """Begin the journal where there is none, and forget claims whose machines have all become nodes or are gone."""
+        """Begin the journal where there is none, note what this look showed of servers, forget claims that are over."""
         ledger = self._journal.ledger
         if snapshot.unanswered.keys() & {Source.STORE, Source.EC2} or freeze(snapshot):
             return snapshot
         kept = ledger or Ledger(store_id=self._ports.new_id())
-        gone = forgotten(snapshot)
-        if gone or ledger is None:
+        gone, record = forgotten(snapshot), remembered(snapshot, self.group)
+        if gone or ledger is None or record != kept.servers:
+            left = tuple(c for c in kept.claims if c.name not in gone)
             try:
-                await self._journal.write(replace(kept, claims=tuple(c for c in kept.claims if c.name not in gone)))
+                await self._journal.write(replace(kept, claims=left, servers=record))
             except Fault as fault:
                 return replace(snapshot, unanswered={**snapshot.unanswered, Source.STORE: fault.message})
         claims = tuple(c for c in snapshot.claims if c.name not in gone)
-        return replace(snapshot, claims=claims, store_id=kept.store_id)
+        return replace(snapshot, claims=claims, store_id=kept.store_id, record=record)
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------

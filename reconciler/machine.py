@@ -82,6 +82,12 @@ def server_template(group: ClusterGroup, arch: str) -> Template:
     )
 
 
+def named_server_template(group: ClusterGroup, template: Template, instance_type: str, subnet_id: str) -> Template:
+    """Give the whole request for one more server; its name ends in the hash of its content."""
+    whole = replace(template, instance_type=instance_type, subnet_id=subnet_id)
+    return _named(whole, f"{PREFIX}-{group.metadata.name}-servers")
+
+
 def marker_template(group: ClusterGroup) -> Template:
     """Give the marker that the first quorum was formed: nothing is ever launched from it."""
     images = group.spec.machine.images

@@ -12,11 +12,13 @@ import anyio
 
 from reconciler.journal import Ledger
 from reconciler.ports import Clock, Ec2, Nomad, NomadDoor
+from reconciler.witnesses import Witnesses
 from schemas.catalogue import Catalogue
 from schemas.document import ClusterGroup
 from schemas.faults import Fault, Source
 from schemas.names import formed_marker
-from schemas.world import Claim, Instance, Role, Snapshot
+from schemas.servers import ServersRecord
+from schemas.world import Claim, Instance, Role, ServersLook, ServerView, Snapshot
 
 FORGET = timedelta(hours=1)  # a claim whose machines nobody has ever seen for so long has none
 
@@ -39,9 +41,8 @@ class Observer:
             asked.unanswered[Source.STORE] = store_fault
         instances, templates, spot = await self._ask_ec2(asked)
         addresses = self.addresses(instances)
-        forming = self.group.spec.servers is not None and formed_marker(self.group.metadata.name) not in templates
         nomad = self.door.at(addresses)
-        views = [await nomad.server_view(a) for a in addresses] if forming else []
+        views, look = await self._ask_servers(nomad, instances, templates, addresses)
         found = await self._ask_nomad(asked, nomad, addresses)
         return Snapshot(
             observed_at=now,
@@ -50,7 +51,9 @@ class Observer:
             instances=instances,
             templates=templates,
             spot_prices=spot,
-            servers=tuple(views),
+            servers=views,
+            look=look,
+            record=ledger.servers if ledger else ServersRecord(),
             store_id=ledger.store_id if ledger else None,
             claims=ledger.claims if ledger else (),
             ordinals=ledger.ordinals if ledger else {},
@@ -60,10 +63,22 @@ class Observer:
         )
 
     def addresses(self, instances: Sequence[Instance]) -> tuple[str, ...]:
-        """Say where Nomad is: the document's address, else our running servers' private ones."""
+        """Say where Nomad is: the document's address, else our running servers' private ones, the oldest first."""
         if self.group.spec.nomad.address:
             return (host_of(self.group.spec.nomad.address),)
-        return tuple(sorted(i.private_ip for i in instances if i.role == Role.SERVER and i.state == "running"))
+        running = [i for i in instances if i.role == Role.SERVER and i.state == "running"]
+        return tuple(i.private_ip for i in sorted(running, key=lambda i: (i.launched_at, i.private_ip)))
+
+    async def _ask_servers(
+        self, nomad: Nomad, instances: Sequence[Instance], templates: frozenset[str], addresses: Sequence[str]
+    ) -> tuple[tuple[ServerView, ...], ServersLook]:
+        """Ask all witnesses about the servers; while they form there is no leader yet to be asked."""
+        if self.group.spec.servers is None:
+            return (), ServersLook()
+        witnesses = Witnesses(clock=self.clock, ec2=self.ec2, nomad=nomad)
+        if formed_marker(self.group.metadata.name) not in templates:
+            return await witnesses.views(sorted(addresses)), ServersLook()
+        return await witnesses.look(instances)
 
     async def _ask_ec2(
         self, asked: _Answers

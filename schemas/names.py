@@ -29,6 +29,12 @@ def server_claim(slot: int, life: int) -> str:
     return f"server-{slot}-{life}"
 
 
+def parse_server_claim(claim: str) -> tuple[int, int] | None:
+    """Read (slot, life) from a server's claim; None for any other claim."""
+    match = re.fullmatch(r"server-(\d+)-(\d+)", claim)
+    return (int(match[1]), int(match[2])) if match else None
+
+
 def join_value(group: str) -> str:
     """Give the value of the join tag, by which servers and clients find the servers."""
     return f"{group}-server"

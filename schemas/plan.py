@@ -23,8 +23,18 @@ class Reason(StrEnum):
     HEADROOM = "Headroom"
     MINIMUM = "Minimum"
     MISSING = "Missing"
+    SERVER_FAILED = "ServerFailed"
+    NEVER_JOINED = "NeverJoined"
+    STALE_PEER = "StalePeer"
+    SURPLUS = "Surplus"
+    OUTDATED = "Outdated"
+    MARKED = "Marked"
     # why it is not done, though it will be soon without anybody's help
     SERVERS_FORMING = "ServersForming"
+    SERVER_JOINING = "ServerJoining"
+    SERVER_LEAVING = "ServerLeaving"
+    SERVER_FAILING = "ServerFailing"
+    QUORUM_AT_RISK = "QuorumAtRisk"
     NOT_YET_DECIDED = "NotYetDecided"
     ON_ITS_WAY = "OnItsWay"
     REPLAYING = "Replaying"
@@ -38,6 +48,7 @@ class Reason(StrEnum):
     COST_LIMIT = "CostLimit"
     BROKER_PAUSED = "BrokerPaused"
     BOOT_FAILING = "BootFailing"
+    ROLLOUT_HALTED = "RolloutHalted"
     GIVEN_UP = "GivenUp"
     FROZEN = "Frozen"
     PAUSED = "Paused"
@@ -150,6 +161,126 @@ class MarkFormed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuorumChange:
+    """What a server step does to the quorum: an added voter counts as failed, one that goes may vanish at once."""
+
+    voters: int
+    healthy: int
+    voters_after: int
+    healthy_after: int
+
+    @property
+    def tolerance(self) -> int:
+        """Healthy voters beyond quorum before."""
+        return self.healthy - (self.voters // 2 + 1)
+
+    @property
+    def tolerance_after(self) -> int:
+        """Healthy voters beyond quorum at the step's worst moment; negative: the step must not be taken."""
+        return self.healthy_after - (self.voters_after // 2 + 1)
+
+    @property
+    def told(self) -> str:
+        """The figures, as a plan shows them."""
+        return (
+            f"voters {self.voters} to {self.voters_after}, healthy {self.healthy} to {self.healthy_after},"
+            f" tolerance {self.tolerance} to {self.tolerance_after}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddServer:
+    """Ask EC2 for one more server of a quorum that was formed; asking twice for a claim is asking once."""
+
+    claim: str
+    template: Template  # the whole request: name, type and subnet too
+    zone: str
+    cause: Reason  # MISSING, OUTDATED or MARKED
+    change: QuorumChange
+    reason: str
+    price: float
+
+    @property
+    def key(self) -> str:
+        """By claim."""
+        return f"add/{self.claim}"
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return f"server/{self.claim}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferLeadership:
+    """Hand leadership to another voter, because the leader is to go."""
+
+    instance_id: str  # of the leader
+    to_id: str  # raft id of the voter that takes over
+    to_name: str
+    cause: Reason
+    reason: str
+    price: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """From whom, to whom."""
+        return f"transfer/{self.instance_id}/{self.to_id}"
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return f"server/{self.instance_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TerminateServer:
+    """End a server's machine: a live agent leaves raft as its machine shuts down, a dead one is removed afterwards."""
+
+    instance_id: str
+    address: str
+    peer_id: str  # "" where raft does not have it
+    voluntary: bool  # False: it is dead, or it never joined
+    cause: Reason  # SERVER_FAILED, NEVER_JOINED, SURPLUS, OUTDATED or MARKED
+    change: QuorumChange
+    reason: str
+    price: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """By machine."""
+        return f"terminate/{self.instance_id}"
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return f"server/{self.instance_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovePeer:
+    """Take a dead peer whose machine is gone out of raft, by its id, and out of gossip."""
+
+    peer_id: str
+    name: str
+    address: str  # host:port
+    instance_id: str
+    change: QuorumChange
+    reason: str
+    price: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """By raft id."""
+        return f"remove-peer/{self.peer_id}"
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return f"server/{self.instance_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CreateNodePool:
     """Make a Nomad node pool that a pool's machines belong to: jobs cannot be registered for one that is missing."""
 
@@ -231,7 +362,8 @@ class Launch:
         )
 
 
-Action = FormServer | IntroduceServers | MarkFormed | CreateNodePool | CreateTemplate | Launch
+ServerAction = AddServer | TransferLeadership | TerminateServer | RemovePeer
+Action = FormServer | IntroduceServers | MarkFormed | ServerAction | CreateNodePool | CreateTemplate | Launch
 
 
 def to_builtins(action: Action) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class ServerStep:
     voluntary: bool
     claim: str = ""  # of an added server; asking twice for a claim is asking once
     template: str = ""  # name of the launch template that holds the whole request
+    zone: str = ""
     instance_id: str = ""  # the added one once EC2 told it, or the one that goes
     address: str = ""  # private address of the one that goes
     peer_id: str = ""  # raft id of the one that goes, "" where it has none

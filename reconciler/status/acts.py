@@ -10,6 +10,7 @@ from typing import assert_never
 
 from schemas.plan import (
     Action,
+    AddServer,
     CreateNodePool,
     CreateTemplate,
     FormServer,
@@ -18,7 +19,10 @@ from schemas.plan import (
     MarkFormed,
     Outcome,
     Reason,
+    RemovePeer,
     Result,
+    TerminateServer,
+    TransferLeadership,
 )
 from schemas.world import Content, Instance, Market
 
@@ -36,7 +40,7 @@ class Offered:
 class Act:
     """One action: what, why, at what price."""
 
-    kind: str  # FormServer | IntroduceServers | MarkFormed | CreateNodePool | CreateTemplate | Launch
+    kind: str  # the action's: FormServer, AddServer, Launch …
     key: str  # one decision has one key, however often it is carried out
     subject: str
     cause: Reason
@@ -93,6 +97,24 @@ def act_of(action: Action) -> Act:
             return _act(action, Reason.FORMING, f"introduce the server at {action.asked} to {others}")
         case MarkFormed():
             return _act(action, Reason.FORMING, "mark the quorum as formed: nothing is ever formed again")
+        case AddServer():
+            what = f"add server {action.claim}, {action.template.instance_type} in {action.zone}; {action.change.told}"
+            return _act(
+                action,
+                action.cause,
+                what,
+                price=action.price,
+                claim=action.claim,
+                market=Market.ON_DEMAND,
+                count=1,
+            )
+        case TransferLeadership():
+            what = f"hand leadership of {action.instance_id} over to {action.to_name}"
+            return _act(action, action.cause, what)
+        case TerminateServer():
+            return _act(action, action.cause, f"end server {action.instance_id}; {action.change.told}")
+        case RemovePeer():
+            return _act(action, Reason.STALE_PEER, f"remove raft peer {action.name}; {action.change.told}")
         case CreateNodePool():
             return _act(action, Reason.MISSING, f"create Nomad's node pool {action.name}")
         case CreateTemplate():
@@ -187,7 +209,7 @@ def _act(
 def _given(outcome: Outcome, got: tuple[Got, ...]) -> float:
     """USD an hour of the machines given, at the prices that were planned; what EC2 does not show yet counts dearest."""
     action = outcome.action
-    if isinstance(action, FormServer):
+    if isinstance(action, FormServer | AddServer):
         return action.price if outcome.instance_ids else 0.0
     if not isinstance(action, Launch):
         return 0.0

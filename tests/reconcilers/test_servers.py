@@ -78,7 +78,8 @@ def test_nothing_is_ever_formed_where_the_marker_is() -> None:
     plan = plan_servers(a_snapshot(formed=True, instances=()), a_group())
 
     assert plan.actions == ()
-    assert plan.holds[0].reason is Reason.NOT_IMPLEMENTED
+    assert plan.holds[0].reason is Reason.FROZEN
+    assert "docs/runbooks/quorum-lost.md" in plan.holds[0].message
 
 
 def test_nothing_is_formed_beside_machines_that_belong_to_a_store() -> None:

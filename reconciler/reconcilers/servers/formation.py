@@ -1,4 +1,4 @@
-"""Keeps the quorum: today its formation, once and never twice (semantics §10.12)."""
+"""Forms the first quorum, once and never twice (semantics §10.12)."""
 
 from __future__ import annotations
 
@@ -7,25 +7,19 @@ from datetime import timedelta
 
 from reconciler.machine import marker_template, server_template
 from reconciler.packing.census import on_demand_price
+from reconciler.reconcilers.servers.health import host_of, live_servers
+from reconciler.reconcilers.servers.wanted import arch_of, server_requests
 from schemas.document import ClusterGroup, Servers
-from schemas.faults import Source
-from schemas.names import form_template, formed_marker, parse_form_template, server_claim
-from schemas.plan import Action, FormServer, Hold, IntroduceServers, MarkFormed, Plan, Reason, ServerRequest
+from schemas.names import form_template, parse_form_template, server_claim
+from schemas.plan import Action, FormServer, Hold, IntroduceServers, MarkFormed, Plan, Reason
 from schemas.world import TAG_STORE, Instance, Role, ServerView, Snapshot
 
 
-def plan_servers(snapshot: Snapshot, group: ClusterGroup) -> Plan:
+def plan_forming(snapshot: Snapshot, group: ClusterGroup, servers: Servers) -> Plan:
     """Form the first quorum: one machine a slot, then the marker once their own agents agree."""
-    servers = group.spec.servers
-    if servers is None:
-        return Plan()
-    if (silent := snapshot.unanswered.get(Source.EC2)) is not None:
-        return Plan.held("servers", Reason.SOURCE_UNANSWERED, f"EC2 did not answer: {silent}", passing=True)
-    if formed_marker(group.metadata.name) in snapshot.templates:
-        return _formed(snapshot, servers)
     if (foreign := _foreign(snapshot)) is not None:
         return Plan.held("servers", Reason.FROZEN, foreign)
-    live = _live_servers(snapshot)
+    live = live_servers(snapshot)
     asked = [plan for slot in range(servers.count) if (plan := _plan_slot(snapshot, group, servers, slot, live))]
     if asked:
         return Plan(actions=tuple(asked), holds=(_forming(servers, live, "its machines are being asked for"),))
@@ -47,24 +41,12 @@ def quorum_missing(addresses: Collection[str], views: Iterable[ServerView]) -> s
     if len(leaders := sorted({view.leader or "" for view in mine})) > 1:
         return f"they name different leaders: {', '.join(leaders)}"
     for view in mine:
-        voters = {_host(peer.address) for peer in view.peers or () if peer.voter}
+        voters = {host_of(peer.address) for peer in view.peers or () if peer.voter}
         if voters != set(addresses):
             return (
                 f"{view.address} counts {', '.join(sorted(voters)) or 'nobody'} as voters, not all of {len(addresses)}"
             )
     return None
-
-
-def _formed(snapshot: Snapshot, servers: Servers) -> Plan:
-    live = _live_servers(snapshot)
-    if len(live) == servers.count:
-        return Plan()
-    return Plan.held(
-        "servers",
-        Reason.NOT_IMPLEMENTED,
-        f"{len(live)} of {servers.count} servers are there; replacing, adding and removing servers is not implemented"
-        " yet: do it by hand",
-    )
 
 
 def _foreign(snapshot: Snapshot) -> str | None:
@@ -78,13 +60,9 @@ def _foreign(snapshot: Snapshot) -> str | None:
     ours = {i.private_ip for i in slots} | {i.id for i in slots}  # a machine that is gone has an id, and no address
     for view in snapshot.servers:
         for peer in view.peers or ():
-            if not {_host(peer.address), peer.name.partition(".")[0]} & ours:
+            if not {host_of(peer.address), peer.name.partition(".")[0]} & ours:
                 return f"{view.address} has the raft peer {peer.name} at {peer.address}, which is no slot of ours"
     return None
-
-
-def _live_servers(snapshot: Snapshot) -> tuple[Instance, ...]:
-    return tuple(i for i in snapshot.instances if i.live and i.role == Role.SERVER)
 
 
 # --- slots -----------------------------------------------------------------------------------------------------------
@@ -110,7 +88,7 @@ def _plan_slot(
         slot=slot,
         life=life,
         attempt=attempt,
-        template=server_template(group, _arch(snapshot, first.instance_type)),
+        template=server_template(group, arch_of(snapshot, first.instance_type)),
         requests=requests,
         reason=f"forming the quorum: {why}",
         price=max(on_demand_price(snapshot, r.instance_type) for r in requests),
@@ -121,29 +99,6 @@ def _highest(snapshot: Snapshot, group: str, slot: int) -> tuple[int, int]:
     """Give the slot's highest life, and that life's highest attempt; (0, 0) where nothing was asked for yet."""
     made = [found for name in snapshot.templates if (found := parse_form_template(group, name)) and found[0] == slot]
     return max(((life, attempt) for _, life, attempt in made), default=(0, 0))
-
-
-def server_requests(snapshot: Snapshot, group: ClusterGroup, servers: Servers, slot: int) -> tuple[ServerRequest, ...]:
-    """Give the ways to ask for a slot, best first: its own zone with each type, then the other zones.
-
-    All are of the architecture of the first type, so that one image serves them.
-    """
-    zones = sorted({subnet.zone for subnet in group.spec.aws.subnets})
-    turned = zones[slot % len(zones) :] + zones[: slot % len(zones)]
-    arch = _arch(snapshot, servers.instance_types[0])
-    return tuple(
-        ServerRequest(instance_type=instance_type, subnet_id=subnet.id, zone=zone)
-        for zone in turned
-        for instance_type in servers.instance_types
-        if _arch(snapshot, instance_type) == arch
-        for subnet in group.spec.aws.subnets
-        if subnet.zone == zone
-    )
-
-
-def _arch(snapshot: Snapshot, instance_type: str) -> str:
-    known = snapshot.catalogue.get(instance_type)
-    return known.arch if known else "x86_64"
 
 
 # --- the marker ------------------------------------------------------------------------------------------------------
@@ -193,7 +148,3 @@ def _minutes(span: timedelta) -> str:
 def _forming(servers: Servers, live: Sequence[Instance], what: str) -> Hold:
     message = f"{len(live)} of {servers.count} servers have a machine; {what}"
     return Hold(subject="servers", reason=Reason.SERVERS_FORMING, message=message, passing=True)
-
-
-def _host(address: str) -> str:
-    return address.rpartition(":")[0] or address

@@ -1,0 +1,99 @@
+"""Asks everyone who can tell how the servers are: each server's own agent, the leader, gossip, EC2 (semantics §10).
+
+One look at n servers costs 4n + 3 reads: leader, raft, members and health of each at its own address, then autopilot,
+raft's configuration and members of the cluster. On suspicion autopilot is asked once more, seconds later, and EC2's
+status checks too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import anyio
+
+from reconciler.ports import Clock, Ec2, Nomad
+from schemas.faults import Fault
+from schemas.servers import Autopilot, Member
+from schemas.world import Instance, RaftPeer, Role, ServersLook, ServerView
+
+APART = 3.0  # seconds between two looks: autopilot hears from every living server in between
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witnesses:
+    """Looks at the servers of one group."""
+
+    clock: Clock
+    ec2: Ec2
+    nomad: Nomad
+
+    async def views(self, addresses: Sequence[str]) -> tuple[ServerView, ...]:
+        """Ask each server at its own address, all at once."""
+        found: dict[str, ServerView] = {}
+
+        async def ask(address: str) -> None:
+            found[address] = await self.nomad.server_view(address)
+
+        async with anyio.create_task_group() as group:
+            for address in addresses:
+                group.start_soon(ask, address)
+        return tuple(found[address] for address in addresses)
+
+    async def look(
+        self, instances: Sequence[Instance], *, twice: bool = False
+    ) -> tuple[tuple[ServerView, ...], ServersLook]:
+        """Ask all witnesses about the servers among these instances; ``twice``: see who moves, suspicion or none."""
+        servers = [i for i in instances if i.role == Role.SERVER and i.private_ip and i.state != "terminated"]
+        views = await self.views(sorted({i.private_ip for i in servers if i.state != "stopped"}))
+        faults: list[str] = []
+        autopilot, raft = await self._autopilot(faults), await self._raft(faults)
+        earlier = None
+        suspicious = _suspicious(views, autopilot)
+        if autopilot is not None and (twice or suspicious):
+            await self.clock.sleep(APART)
+            earlier, autopilot = autopilot, await self._autopilot(faults)
+        running = [i.id for i in servers if i.state == "running"]
+        look = ServersLook(
+            autopilot=autopilot,
+            earlier=earlier,
+            raft=raft,
+            gossip=None if any(v.gossip for v in views) else await self._members(),
+            impaired=await self._impaired(running) if suspicious and running else frozenset(),
+            fault="; ".join(dict.fromkeys(faults)),
+        )
+        return views, look
+
+    async def _autopilot(self, faults: list[str]) -> Autopilot | None:
+        try:
+            return await self.nomad.autopilot()
+        except Fault as fault:
+            faults.append(fault.message)
+            return None
+
+    async def _raft(self, faults: list[str]) -> tuple[RaftPeer, ...] | None:
+        try:
+            return await self.nomad.raft_configuration()
+        except Fault as fault:
+            faults.append(fault.message)
+            return None
+
+    async def _members(self) -> tuple[Member, ...] | None:
+        try:
+            return await self.nomad.members()
+        except Fault:
+            return None
+
+    async def _impaired(self, running: Sequence[str]) -> frozenset[str]:
+        try:
+            return await self.ec2.impaired(running)
+        except Fault:
+            return frozenset()  # one witness less: nobody is called impaired
+
+
+def _suspicious(views: Sequence[ServerView], autopilot: Autopilot | None) -> bool:
+    """Somebody is silent, or called unhealthy, or missing."""
+    if autopilot is None or not autopilot.healthy:
+        return True
+    listed = {s.address.rpartition(":")[0] for s in autopilot.servers if s.voter}
+    return any(not v.reachable or not v.leader or v.ready is False or v.address not in listed for v in views)
