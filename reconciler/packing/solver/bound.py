@@ -40,7 +40,7 @@ class Bounder:
         want: int = 8,
         nodes: int = 100,
         proof: int = 0,
-        tolerance: float = 1e-4,
+        tolerance: float = 2e-5,
     ) -> Quote:
         """Price everything; raises ``best`` when the values prove more than was known.
 

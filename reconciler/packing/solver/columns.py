@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from reconciler.packing.solver.bound import Bounder
     from reconciler.packing.solver.master import Master, Relaxed
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _PAYS = 1.0 + 1e-7  # a column must be worth more than it costs by more than rounding
 _WIDER = 2.0
+_PROVE = 0.002  # relative gap from which a proof is worth its work
 
 
 def generate(
@@ -29,6 +30,7 @@ def generate(
     enough: float,
     width: float = 0.05,
     proof: int = 0,
+    ended: Callable[[], bool] = lambda: False,
 ) -> Relaxed:
     """Add columns until none pays, bound and relaxed cost meet, or the rounds are spent.
 
@@ -43,7 +45,9 @@ def generate(
         rounds: pricings at most.
         enough: relative gap at which to stop.
         width: how far around, as a share.
-        proof: branchings for each knapsack to prove that no column pays, when none is found; 0 is no proof.
+        proof: branchings for each knapsack to prove that no column pays, when none is found, or to find one after all;
+            0 is no proof.
+        ended: whether the budget is spent.
 
     """
     widths = [width] * len(demand)
@@ -52,19 +56,17 @@ def generate(
     while True:
         relaxed = master.solve()
         closed = relaxed.stray <= enough * relaxed.cost
-        if rounds <= 0 or (closed and covered is not None and bounder.best >= relaxed.cost * (1.0 - enough)):
+        if rounds <= 0 or ended() or (closed and covered is not None and bounder.best >= relaxed.cost * (1.0 - enough)):
             return relaxed
         rounds -= 1
-        quote = bounder.quote(
-            relaxed.values, left, covered, relaxed, proof=proving, tolerance=1e-5 if proving else 1e-4
-        )
+        quote = bounder.quote(relaxed.values, left, covered, relaxed, proof=proving)
         fresh = [master.add(o.kind, o.pattern) for o in quote.offers if _pays(o, kinds, relaxed)]
         if any(fresh):
             continue
         if not closed:
             widths = [w * _WIDER for w in widths]
             master.anchor(relaxed.values, widths)
-        elif proving or not proof:
+        elif proving or not proof or bounder.best >= relaxed.cost * (1.0 - _PROVE):
             return relaxed
         else:
             proving = proof

@@ -6,6 +6,7 @@ import math
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+from reconciler.packing.solver.model import refusal
 from reconciler.packing.solver.problem import PICO, Filling, Packing, Purchase, Reason, Unplaced
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from reconciler.packing.solver.plan import Machines
     from reconciler.packing.solver.problem import Problem
 
+_NOTHING = 1_000.0  # pico-dollars; rounding stays far below
 _Content = tuple[tuple[int, int], ...]
 
 
@@ -48,10 +50,18 @@ def finish(
         fillings=tuple(sorted(fillings, key=lambda f: f.bin)),
         unplaced=_unplaced(model, missing, problem),
         cost=total,
-        bound=max(0.0, min(total, math.nextafter(bound / PICO, 0.0))),
+        bound=min(total, _whole(bound, [k.price for k in model.kinds]) / PICO),
         rounds=rounds,
         optimised=optimised,
     )
+
+
+def _whole(bound: float, prices: Sequence[int]) -> int:
+    """Raise a bound to what whole machines can cost: at least one of them, and a sum of their prices."""
+    if bound < _NOTHING:
+        return 0
+    step = math.gcd(*prices)
+    return max(-(-int(bound) // step) * step, min(prices))
 
 
 class _Shares:
@@ -115,11 +125,13 @@ class _Places:
 def _unplaced(model: Model, missing: Sequence[int], problem: Problem) -> tuple[Unplaced, ...]:
     """Name the shapes that go without: of an item's shapes the later ones."""
     found = [Unplaced(shape=s, count=problem.shapes[s].count, reason=reason) for s, reason in model.refused]
-    for item, count in zip(model.items, missing, strict=True):
+    buyable = {e.item for kind in model.kinds for e in kind.entries}
+    for i, (item, count) in enumerate(zip(model.items, missing, strict=True)):
         left = count
         for s in reversed(item.shapes):
             if left:
                 lost = min(left, problem.shapes[s].count)
-                found.append(Unplaced(shape=s, count=lost, reason=Reason.LIMITS))
+                reason = Reason.LIMITS if i in buyable else refusal(problem, problem.shapes[s])
+                found.append(Unplaced(shape=s, count=lost, reason=reason))
                 left -= lost
     return tuple(sorted(found, key=lambda u: u.shape))

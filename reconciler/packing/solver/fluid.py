@@ -63,6 +63,8 @@ class Fluid:
             for i in members:
                 if left[i]:
                     homes[i].append(g)
+        if not groups:
+            return Flow([0.0] * len(self._items), [])
         shared = [i for i, gs in homes.items() if len(gs) > 1]
         if len(shared) > _SHARED_MAX:
             prices, amounts = self._apart(groups, left)

@@ -85,7 +85,7 @@ def build(problem: Problem) -> Model:
         bins=bins,
         demand=tuple(item.count if i in placeable else 0 for i, item in enumerate(items)),
         refused=tuple(
-            (s, _refusal(problem, problem.shapes[s]))
+            (s, refusal(problem, problem.shapes[s]))
             for i, item in enumerate(items)
             if i not in placeable
             for s in item.shapes
@@ -108,15 +108,19 @@ def _scarce(problem: Problem) -> tuple[int, ...]:
 
 
 def _items(problem: Problem, bits: dict[str, int], dimensions: tuple[int, ...]) -> tuple[Item, ...]:
-    """Merge shapes that are equal in all that matters."""
+    """Merge shapes that are equal in all that matters; sort them, so that their order in the problem does not."""
     merged: dict[object, list[int]] = defaultdict(list)
     single = {index for b in problem.bins for index, _ in b.most}  # limits are each shape's own: never merged
     single |= {index for index, s in enumerate(problem.shapes) if s.most is not None or s.tokens}
+    if any(o.available is not None for o in problem.offerings):
+        single |= set(range(len(problem.shapes)))  # if not all can be had, one goes before the other
     guests = [b.shapes for b in problem.bins if b.shapes is not None]
     for index, shape in enumerate(problem.shapes):
         if shape.count:
             bins = tuple(index in allowed for allowed in guests)
             merged[shape.size, shape.offerings, bins, index if index in single else -1].append(index)
+    groups = [[problem.shapes[i] for i in group] for group in merged.values()]
+    keys = [(g[0].size, sum(s.count for s in g), g[0].most or 0, sorted(g[0].tokens), g[0].name) for g in groups]
     return tuple(
         Item(
             size=tuple(problem.shapes[group[0]].size[d] for d in dimensions),
@@ -124,12 +128,12 @@ def _items(problem: Problem, bits: dict[str, int], dimensions: tuple[int, ...]) 
             tokens=sum(bits[t] for t in problem.shapes[group[0]].tokens),
             shapes=tuple(group),
         )
-        for group in merged.values()
+        for _, group in sorted(zip(keys, merged.values(), strict=True))
     )
 
 
-def _refusal(problem: Problem, shape: Shape) -> Reason:
-    """Say why a shape fits on nothing."""
+def refusal(problem: Problem, shape: Shape) -> Reason:
+    """Say why a shape can be bought no machine for."""
     allowed = [o for k, o in enumerate(problem.offerings) if shape.offerings is None or k in shape.offerings]
     if not allowed:
         return Reason.NOT_ALLOWED
@@ -165,7 +169,7 @@ def _undominated(makes: list[_Make], copies: int) -> list[_Make]:
     """Leave out what another does as well for no more money, provided that the other never runs out."""
     kept: list[_Make] = []
     endless: list[_Make] = []
-    for make in sorted(makes, key=lambda k: (k.price, tuple(-r for r in k.room), k.members)):
+    for make in sorted(makes, key=lambda k: (k.price, tuple(-r for r in k.room), k.allowed, k.members)):
         if any(
             not make.allowed & ~other.allowed and all(a >= b for a, b in zip(other.room, make.room, strict=True))
             for other in endless

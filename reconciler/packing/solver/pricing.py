@@ -160,7 +160,9 @@ class Pricer:
         offered = lots(self._kinds[k].entries, values, left)
         if not offered:
             return Fill(0.0, 0.0, (), 0)
-        return fill(self._kinds[k].room, offered, self._own(self._kinds[k], offered), nodes=nodes)
+        found = fill(self._kinds[k].room, offered, self._own(self._kinds[k], offered), nodes=nodes)
+        self._meter.steps += found.steps
+        return found
 
     def _own(self, kind: Kind, offered: Sequence[Lot]) -> tuple[float, ...]:
         self._meter.steps += 4 * len(offered)

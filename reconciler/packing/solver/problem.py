@@ -97,7 +97,7 @@ class Budget:
 
     """
 
-    steps: int = 150_000
+    steps: int = 200_000
     enough: float = 1e-4
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _FIRST = Taste(share=1.05)
 _SECOND = Taste(share=1.2)
 _ROUNDS = 30  # of column generation at most
+_PATIENCE = 60  # attempts in a row without success, after which polishing ends
 _PROOF = 500  # branchings for each knapsack of a proof
 
 
@@ -49,14 +50,14 @@ class _Solver:
         self._fluid = Fluid(model.items, model.kinds, self._meter)
         self._pricer = Pricer(model.kinds, len(model.items), self._meter)
         self._buyer = Buyer(model.kinds, self._pricer, self._fluid)
-        rooms = Pricer(model.bins, len(model.items), self._meter)
-        self._bounder = Bounder(model.kinds, self._pricer, model.bins, rooms)
+        self._rooms = Pricer(model.bins, len(model.items), self._meter)
+        self._bounder = Bounder(model.kinds, self._pricer, model.bins, self._rooms)
 
     def run(self, problem: Problem) -> Packing:
         """Solve it."""
         model = self._model
         filled, machines, missing = self._first(model.demand)
-        if any(missing):
+        if self._limited(missing):
             filled, machines, missing = self._scarce()
         covered = [d - m for d, m in zip(model.demand, missing, strict=True)]
         optimised = False
@@ -86,36 +87,45 @@ class _Solver:
 
     def _first(self, demand: Sequence[int]) -> tuple[Machines, Machines, list[int]]:
         """Make the first plan: what existing machines take on, what is bought, and what is missing."""
-        filled, left = fill_existing(self._model, self._fluid.values(demand), demand)
+        filled, left = fill_existing(self._model, self._rooms, self._fluid.values(demand), demand)
         machines, missing = self._buyer.buy(left, self._limits, _FIRST)
         return filled, machines, missing
 
-    def _scarce(self) -> tuple[Machines, Machines, list[int]]:
-        """Not everything can be had: find how many copies can, counted in the order of the problem."""
-        demand = self._model.demand
-        low, high = 0, sum(demand)
-        best = self._first(self._prefix(0))
-        while high - low > 1:
-            middle = (low + high) // 2
-            plan = self._first(self._prefix(middle))
-            if any(plan[2]):
-                high = middle
-            else:
-                low, best = middle, plan
-        filled, machines, _ = best
-        later = [d - p for d, p in zip(demand, self._prefix(low), strict=True)]
-        left = [
-            None if n is None else n - sum(c for (k, _), c in machines.items() if k == kind)
-            for kind, n in enumerate(self._limits)
-        ]
-        more, missing = self._buyer.buy(later, left, _FIRST)
-        return filled, machines + more, missing
+    def _limited(self, missing: Sequence[int]) -> bool:
+        """Whether something is missing that could be bought, were there more of it."""
+        return any(missing[e.item] for kind in self._model.kinds for e in kind.entries)
 
-    def _prefix(self, copies: int) -> list[int]:
-        found = []
-        for count in self._model.demand:
-            found.append(min(count, copies))
-            copies -= found[-1]
+    def _scarce(self) -> tuple[Machines, Machines, list[int]]:
+        """Not everything can be had: give copies their places in the order of the problem, as far as they go.
+
+        As many of the copies in that order as can be placed are; then those after the shape that was cut short, and so
+        on while the budget lasts.
+        """
+        demand = self._model.demand
+        order = sorted(range(len(demand)), key=lambda i: self._model.items[i].shapes[0])
+        had = [0] * len(demand)
+        best = self._first(had)
+        start = 0
+        while start < len(order) and self._meter.steps < self._budget.steps:
+            low, high = 0, sum(demand[i] for i in order[start:]) + 1
+            while high - low > 1:
+                middle = (low + high) // 2
+                plan = self._first(self._with(had, order[start:], middle))
+                if any(plan[2]):
+                    high = middle
+                else:
+                    low, best = middle, plan
+            had = self._with(had, order[start:], low)
+            start = next((n + 1 for n in range(start, len(order)) if had[order[n]] < demand[order[n]]), len(order))
+        filled, machines, _ = best
+        return filled, machines, [d - h for d, h in zip(demand, had, strict=True)]
+
+    def _with(self, had: Sequence[int], order: Sequence[int], copies: int) -> list[int]:
+        """Add so many copies, in that order."""
+        found = list(had)
+        for i in order:
+            found[i] = min(self._model.demand[i], copies)
+            copies -= found[i]
         return found
 
     def _improve(self, improver: Improver, rest: list[int], covered: list[int]) -> bool:
@@ -153,9 +163,9 @@ class _Solver:
             start=values,
             rounds=_ROUNDS,
             enough=self._budget.enough,
+            proof=_PROOF,
+            ended=lambda: self._done(improver, 0.6),
         )
-        if self._done(improver, 0.6):
-            return
         Diver(
             master=master,
             bounder=self._bounder,
@@ -164,23 +174,10 @@ class _Solver:
             kinds=model.kinds,
             limits=self._limits,
             demand=rest,
-        ).dive(relaxed, lambda: self._done(improver, 0.6))
-        if self._done(improver, 0.7):
-            return
-        generate(
-            master,
-            self._bounder,
-            model.kinds,
-            rest,
-            left=covered,
-            covered=covered,
-            start=relaxed.values,
-            rounds=8,
-            enough=self._budget.enough,
-            proof=_PROOF,
-        )
+        ).dive(relaxed, lambda: self._done(improver, 0.8))
 
     def _polish(self, improver: Improver) -> None:
         """Buy parts of the plan anew until the budget is spent."""
-        while not self._done(improver, 1.0):
-            improver.some(self._bounder.values)
+        failures = 0
+        while failures < _PATIENCE and not self._done(improver, 1.0):
+            failures = 0 if improver.some(self._bounder.values) else failures + 1
