@@ -24,8 +24,8 @@ from providers.sandbox.conformance.scenario import SETTLE, Driver, Scenario, Wor
 Json = dict[str, Any]
 
 _SEEDS = 100  # draws tried for a step
-_BRANCHES = 5  # agreeing draws that are followed to the next step
-_RUNS = 600  # steps tried before a scenario is given up
+_BRANCHES = 12  # agreeing draws that are followed to the next step
+_RUNS = 1500  # steps tried before a scenario is given up
 _PRECISION = 1.0  # seconds: how far a recorded offset may be off
 _CHOOSING = ("drain",)  # steps in which Nomad chooses among a group's copies
 
@@ -78,7 +78,7 @@ class _Search:
     def _agreeing(self, world: World, number: int) -> Iterator[World]:
         """Give worlds after a step that agree by name, then (where Nomad chooses among equals) by count."""
         saved = msgspec.json.encode(world)
-        by_count: list[World] = []
+        by_count: list[tuple[float, int, World]] = []
         found = 0
         for seed in range(_SEEDS):
             if self._left == 0 or found == _BRANCHES:
@@ -91,12 +91,12 @@ class _Search:
             if not differences:
                 found += 1
                 yield tried
-            elif not self._exact and len(by_count) < _BRANCHES and not run.differences(by_name=False):
-                by_count.append(tried)
+            elif not self._exact and not run.differences(by_name=False):
+                by_count.append((run.distance(), seed, tried))
             elif (self._furthest.step or 0) < number:
                 what = self._scenario.steps[number]["do"]
                 self._furthest = Verdict(self._scenario.name, number, what, tuple(differences))
-        yield from by_count
+        yield from (near for _, _, near in sorted(by_count)[:_BRANCHES])
 
 
 class _Run:
@@ -157,6 +157,10 @@ class _Run:
         if "node_detail" in step:
             found += compare.compare_detail(step["node_detail"], observed.node_detail(world))
         return found
+
+    def distance(self) -> float:
+        """Tell how far from the recorded times this run was."""
+        return compare.distance(self._step["timeline"], self._timeline, length=self._length)
 
 
 def _looks(step: Json, length: float) -> list[float]:

@@ -232,6 +232,16 @@ def compare_timeline(
     return found
 
 
+def distance(recorded: list[list[Any]], ours: list[tuple[float, str, str]], *, length: float) -> float:
+    """Add up by how many seconds the lasting states of jobs and nodes were reached earlier or later than recorded."""
+    apart = 0.0
+    for thing, changes in _lasting([(t, n, s) for t, n, s in recorded], length).items():
+        if thing.startswith(("job ", "node ", "deployment ")):
+            for at, state in changes:
+                apart += min((abs(t - at) for t, n, s in ours if (n, s) == (thing, state)), default=length)
+    return apart
+
+
 def _lasting(changes: list[tuple[float, str, str]], length: float) -> dict[str, list[tuple[float, str]]]:
     by_thing: dict[str, list[tuple[float, str]]] = {}
     for at, thing, state in changes:

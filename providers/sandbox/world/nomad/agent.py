@@ -71,6 +71,7 @@ class RunningAlloc:
     deployment_id: str = ""
     client: str = "pending"
     description: str = "No tasks have started"
+    told: str = ""  # the client status that the servers were told last; none yet
     tasks: dict[str, RunningTask] = field(default_factory=dict)
     healthy: bool | None = None
     health_at: float = 0.0
@@ -110,6 +111,6 @@ class Agent:
     inbox: list[str] = field(default_factory=list)  # allocations that changed at the servers
     dirty: list[str] = field(default_factory=list)  # allocations whose change the servers have not heard
     update_at: float | None = None  # when the next update is sent
+    update_sent_at: float = 0.0  # when the last one was taken; its ticks are counted from then
     pulling: bool = False  # a pull is scheduled
-    warm: bool = False  # it has started a task in this life
     deferred: list[Deferred] = field(default_factory=list)  # what came while it was frozen

@@ -27,6 +27,8 @@ _STAGGERED, _STAGGER = 0.04, 10.0  # initialHeartbeatStagger, unless the servers
 _SECOND_HEARTBEAT = 0.4  # after a disconnect, when the allocations are reported
 _REFUSED_RETRY = 5.0  # allocSyncRetryIntv
 _RESTORED_PULL = 1.5  # a restarted agent takes up its work before it hears of changes
+_TICKS = 5
+_DRIFTED = 3.0  # its ticks are not exact: after so long their phase is anyone's guess
 _REREGISTER = (0.1, 1.5)  # a purged node finds out (recorded)
 _NODE_UPDATE = (5.0, 10.0)  # nodeUpdateRetryIntv: what a fingerprinter finds later is told with this delay
 
@@ -91,8 +93,8 @@ class Agents:
         agent.life += 1
         agent.status = UP
         agent.started_at = self._store.kernel.now
-        agent.registered = agent.heartbeating = agent.pulling = agent.warm = False
-        agent.update_at = None
+        agent.registered = agent.heartbeating = agent.pulling = False
+        agent.update_at, agent.update_sent_at = None, agent.started_at
         agent.dirty, agent.inbox, agent.deferred = [], [], []
         agent.attributes = fingerprint(agent.spec, self._store.state.settings, self._store.kernel)
         self._after(agent, self._store.state.settings.delays.agent_start, "nomad.register")
@@ -321,11 +323,18 @@ class Agents:
     # -- reporting
 
     def _report(self, agent: Agent, runner: RunningAlloc) -> None:
-        """Note a change; it is sent with the next batch."""
+        """Note a change: what the servers know otherwise goes with the next tick, the rest with every fifth.
+
+        Source: ``allocSync`` and ``GetUpdatePriority``; ticks are counted from the last successful send.
+        """
         if runner.id not in agent.dirty:
             agent.dirty.append(runner.id)
-        if agent.update_at is None:
-            self._again(agent, self._store.state.settings.delays.update)
+        urgent = runner.told != runner.client if runner.told else runner.client == al.FAILED
+        every = self._store.state.settings.delays.update * (1 if urgent else _TICKS)
+        passed = self._store.kernel.now - agent.update_sent_at
+        wait = every - passed % every if passed < _DRIFTED else self._store.kernel.chance().uniform(0.0, every)
+        if agent.update_at is None or self._store.kernel.now + wait < agent.update_at:
+            self._again(agent, wait)
 
     def _update(self, agent: Agent, at: float) -> None:
         if agent.update_at != at or not agent.registered:
@@ -337,11 +346,12 @@ class Agents:
         if node is None or node.status in (nd.DOWN, nd.DISCONNECTED):
             self._again(agent, _REFUSED_RETRY if node is None else 0.2)
             return
-        agent.update_at = None
+        agent.update_at, agent.update_sent_at = None, self._store.kernel.now
         ids, agent.dirty = agent.dirty, []
         runners = [agent.allocs[i] for i in ids if i in agent.allocs]
         self._client_update(agent.node_id, [(r, r.destroyed) for r in runners])
         for runner in runners:
+            runner.told = runner.client
             if runner.client in (al.COMPLETE, al.FAILED):
                 record = self._store.state.allocs.get(runner.id)
                 if record is None or record.terminal:

@@ -114,8 +114,8 @@ class Drainer:
         drain = node.drain
         if drain is None:
             return
-        if drain.deadline < 0:
-            self._state.deadlines[node.id] = self._now
+        if drain.deadline < 0:  # over at once, but the job watcher is heard first (recorded)
+            self._state.deadlines[node.id] = self._now + 2 * _LOOK
         elif drain.force_deadline is not None:
             self._state.deadlines[node.id] = drain.force_deadline
         else:

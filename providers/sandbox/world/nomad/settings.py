@@ -18,10 +18,9 @@ class Delays:
 
     schedule: float = 0.02  # an evaluation waits in the broker and is processed
     pull: float = 0.05  # a client hears of a change of its allocations
-    task_start: float = 0.32  # from received to running, mock_driver and raw_exec
-    first_task_start: float = 0.45  # more, for the first that an agent starts
-    young_task_start: float = 0.2  # more, for what it starts within its own first seconds
-    update: float = 0.1  # a client sends its changes in batches
+    task_start: float = 0.1  # from received to running at best, mock_driver and raw_exec
+    task_start_more: float = 0.9  # and at worst that much more (rarely: a draw to the fourth power)
+    update: float = 0.21  # a client's tick (allocSyncIntv and the call): it sends changes, most with every fifth tick
     server_batch: float = 0.05  # the leader gathers client updates (batchUpdateInterval)
     agent_start: float = 0.15  # from start to registration
     agent_ready: float = 0.05  # from registration to the first heartbeat

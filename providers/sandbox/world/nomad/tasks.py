@@ -22,7 +22,6 @@ _DESCRIPTIONS = {
     al.PENDING: "No tasks have started",
     al.COMPLETE: "All tasks have completed",
 }
-_YOUNG = 2.0
 _KILL_RESTORED = (0.9, 6.1)  # more, for tasks that a restarted agent took up again (recorded: either)
 _SHUT_DOWN_FIRST = 0.05  # the health watcher is shut down before it sees its tasks end: 1 of 20 recorded stops
 PENDING, RUNNING, DEAD = "pending", "running", "dead"
@@ -59,6 +58,7 @@ class AllocRunner:
             return
         self._watch(agent, runner, group)
         self._advance(agent, runner, group)
+        self._report(agent, runner)
 
     def update(self, agent: Agent, runner: RunningAlloc, alloc: Allocation) -> None:
         """Take in that the servers changed an allocation."""
@@ -156,16 +156,11 @@ class AllocRunner:
                 "poststop": main_over and all(states[t.name].state == DEAD for t in group.tasks if t.sidecar),
             }.get(task.hook, ready)
             if may:
-                self._set_due(agent, runner, task.name, self._start_delay(agent, task))
+                self._set_due(agent, runner, task.name, self._start_delay() + task.start_block)
 
-    def _start_delay(self, agent: Agent, task: TaskSpec) -> float:
+    def _start_delay(self) -> float:
         delays = self._store.state.settings.delays
-        delay = delays.task_start + task.start_block
-        if not agent.warm:
-            delay += delays.first_task_start
-        if self._now - agent.started_at < _YOUNG:
-            delay += delays.young_task_start
-        return delay
+        return delays.task_start + delays.task_start_more * self._store.kernel.chance().random() ** 4
 
     def due(self, agent: Agent, alloc_id: str, name: str, due: float) -> None:
         """A task starts or ends by itself."""
@@ -188,7 +183,6 @@ class AllocRunner:
             self._ended(agent, runner, spec)
             return
         task = runner.tasks[spec.name]
-        agent.warm = True
         task.state.state, task.state.started_at = RUNNING, self._now
         run_for = spec.run_for
         if run_for is None:
