@@ -1,22 +1,22 @@
-"""What a machine is: its launch template, its user data, its tags and the revision that tells one build from another.
+"""What a machine is: its launch template, its agent, its tags and the revision that tells one build from another.
 
 Pure and the same bytes for all machines of a revision: what only one machine knows (its id, its claim, its type) it
-reads at boot from the instance metadata (IMDSv2), so nothing here is a secret and nothing here is an instance's own.
+reads at boot from the instance metadata (IMDSv2), and secrets it fetches by reference, so nothing here is either.
 """
 
 from __future__ import annotations
 
-import base64
-import gzip
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from importlib import resources
-from typing import Any
+from typing import Any, Final
 
+from reconciler.user_data import FETCHED_FILE, GOSSIP_FILE, TLS_DIR, Boot, Fetch, Install, user_data
 from schemas.catalogue import InstanceType
 from schemas.document import ClusterGroup, Pool, effective_machine
+from schemas.document.effective import EffectiveMachine
+from schemas.document.machine import Download
 from schemas.names import PREFIX, formed_marker, join_value
 from schemas.world import (
     TAG_CLUSTER,
@@ -30,10 +30,8 @@ from schemas.world import (
 
 REVISION = "v1"  # of the hashing rule: a new rule tags machines anew instead of replacing the fleet
 
-AGENT_FILE = "/etc/nomad.d/10-agent.json"
-TABLE_FILE = "/etc/nomad-reconciler/cpu_total_compute"
-BOOT_FILE = "/usr/local/sbin/nomad-reconciler-boot"
-READABLE = 4096  # characters of a file that are written as they are
+TLS_FILES: Final = {"ca": f"{TLS_DIR}/ca.pem", "cert": f"{TLS_DIR}/cert.pem", "key": f"{TLS_DIR}/key.pem"}
+DOCKER: Final = "docker"
 
 
 def pool_template(group: ClusterGroup, pool: Pool, arch: str, types: Iterable[InstanceType]) -> Template:
@@ -41,19 +39,25 @@ def pool_template(group: ClusterGroup, pool: Pool, arch: str, types: Iterable[In
 
     ``types`` are those that the pool may use: the machine looks its MHz up in a table of them.
     """
-    agent = client_config(group, pool)
-    image = _image(effective_machine(group, pool).images, arch, pool.name)
-    table = {t.name: t.cpu_mhz for t in types if t.arch == arch}
+    machine = effective_machine(group, pool)
+    image = _image(machine.images, arch, pool.name)
+    boot = Boot(
+        agent=client_config(group, pool),
+        region=group.spec.aws.region,
+        install=_install(group, machine, arch, docker=DOCKER in pool.drivers),
+        fetch=(*_agent_source(machine), *_tls(group)),
+        cpu_mhz={t.name: t.cpu_mhz for t in types if t.arch == arch},
+    )
     template = Template(
         name="",
         image_id=image,
-        user_data=user_data(agent, table),
+        user_data=user_data(boot),
         security_groups=group.spec.aws.security_groups,
         instance_profile=group.spec.aws.instance_profile,
         tags={
             **_tags(group, Role.CLIENT),
             TAG_POOL: pool.name,
-            TAG_REVISION: revision(group, image, agent),
+            TAG_REVISION: revision(group, image, boot),
             "Name": f"{group.metadata.name}-{pool.name}",
         },
     )
@@ -65,18 +69,24 @@ def server_template(group: ClusterGroup, arch: str) -> Template:
     servers = group.spec.servers
     if servers is None:
         raise ValueError(f"group {group.metadata.name} manages no servers")
-    agent = server_config(group)
-    image = _image(effective_machine(group, servers).images, arch, "servers")
+    machine = effective_machine(group, servers)
+    image = _image(machine.images, arch, "servers")
+    boot = Boot(
+        agent=server_config(group),
+        region=group.spec.aws.region,
+        install=_install(group, machine, arch, docker=False),
+        fetch=(*_agent_source(machine), *_gossip(group), *_tls(group)),
+    )
     return Template(
         name="",
         image_id=image,
-        user_data=user_data(agent, {}),
+        user_data=user_data(boot),
         security_groups=group.spec.aws.security_groups,
         instance_profile=group.spec.aws.instance_profile,
         tags={
             **_tags(group, Role.SERVER),
             TAG_JOIN: join_value(group.metadata.name),
-            TAG_REVISION: revision(group, image, agent),
+            TAG_REVISION: revision(group, image, boot),
             "Name": f"{group.metadata.name}-server",
         },
     )
@@ -139,7 +149,17 @@ def server_config(group: ClusterGroup) -> dict[str, Any]:
 
 
 def _agent(group: ClusterGroup) -> dict[str, Any]:
-    return {"data_dir": "/opt/nomad/data", "bind_addr": "0.0.0.0", "region": group.spec.nomad.region}  # noqa: S104
+    """Say what servers and clients have in common; addresses to advertise are each machine's own."""
+    agent: dict[str, Any] = {
+        "data_dir": "/opt/nomad/data",
+        "bind_addr": "0.0.0.0",  # noqa: S104 - security groups say who may come
+        "ports": {"http": 4646, "rpc": 4647, "serf": 4648},
+        "region": group.spec.nomad.region,
+    }
+    if group.spec.nomad.tls is not None:
+        files = {f"{name}_file": path for name, path in TLS_FILES.items()}
+        agent["tls"] = {"http": True, "rpc": True, "verify_server_hostname": True, **files}
+    return agent
 
 
 def _join(group: ClusterGroup) -> list[str]:
@@ -161,48 +181,50 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-# --- user data -------------------------------------------------------------------------------------------------------
+# --- what a machine gets and fetches ----------------------------------------------------------------------------------
 
 
-def user_data(agent: Mapping[str, Any], table: Mapping[str, int]) -> str:
-    """Write the cloud-config of a machine, at most 16 KiB: its files, and the two units that start the agent."""
-    files = [
-        (AGENT_FILE, "0640", json.dumps(agent, indent=2, sort_keys=True)),
-        (TABLE_FILE, "0644", "\n".join(f"{name}\t{mhz}" for name, mhz in sorted(table.items()))),
-        (BOOT_FILE, "0755", _file("boot.sh")),
-        ("/etc/systemd/system/nomad.service", "0644", _file("nomad.service")),
-        ("/etc/systemd/system/nomad-reconciler-boot.service", "0644", _file("boot.service")),
-    ]
-    lines = ["#cloud-config", "write_files:"]
-    for path, mode, content in files:
-        lines += [f"  - path: {path}", f'    permissions: "{mode}"', "    owner: root:root", *_content(content)]
-    lines += ["runcmd:", "  - [systemctl, daemon-reload]"]
-    lines += ["  - [systemctl, enable, --now, nomad-reconciler-boot.service, nomad.service]", ""]
-    return "\n".join(lines)
+def _install(group: ClusterGroup, machine: EffectiveMachine, arch: str, *, docker: bool) -> Install:
+    """Say how Nomad gets onto a machine; a baked image has what its jobs need, Docker too."""
+    version = group.spec.nomad.version
+    if isinstance(machine.install, Download):
+        url = machine.install.url.replace("{arch}", "arm64" if arch == "arm64" else "amd64")
+        return Install(way="url", version=version, url=url, sha256=machine.install.sha256, docker=docker)
+    return Install(way=machine.install, version=version, docker=docker and machine.install != "baked")
 
 
-def _content(text: str) -> list[str]:
-    """Write a file's content as people can read it; a long table is packed, to stay under EC2's 16 KiB."""
-    if len(text) > READABLE:
-        packed = base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
-        return ["    encoding: gz+b64", f"    content: {packed}"]
-    return ["    content: |", *(f"      {line}" if line else "" for line in text.rstrip("\n").split("\n"))]
+def _agent_source(machine: EffectiveMachine) -> tuple[Fetch, ...]:
+    """Fetch the agent's configuration when it lies elsewhere; Nomad merges it after ours."""
+    source = machine.agent_config_source
+    return (Fetch(source=source.source, to=FETCHED_FILE, sha256=source.sha256),) if source else ()
 
 
-def _file(name: str) -> str:
-    return resources.files("reconciler").joinpath("machine_files", name).read_text("utf-8")
+def _gossip(group: ClusterGroup) -> tuple[Fetch, ...]:
+    """Fetch the key of the servers' gossip; clients do not gossip."""
+    key = group.spec.nomad.gossip_key
+    return (Fetch(source=key, to=GOSSIP_FILE, key="server.encrypt"),) if key else ()
+
+
+def _tls(group: ClusterGroup) -> tuple[Fetch, ...]:
+    tls = group.spec.nomad.tls
+    where = {"ca": tls.ca, "cert": tls.cert, "key": tls.key} if tls else {}
+    return tuple(Fetch(source=source, to=TLS_FILES[name]) for name, source in where.items())
 
 
 # --- names and hashes ------------------------------------------------------------------------------------------------
 
 
-def revision(group: ClusterGroup, image: str, agent: Mapping[str, Any]) -> str:
-    """Hash everything whose change needs a new machine; ``bootstrap_expect`` and tables do not (semantics §9)."""
-    server = {k: v for k, v in agent.get("server", {}).items() if k != "bootstrap_expect"}
+def revision(group: ClusterGroup, image: str, boot: Boot) -> str:
+    """Hash everything whose change needs a new machine.
+
+    ``bootstrap_expect``, tables and our own scripts do not (semantics §9).
+    """
+    server = {k: v for k, v in boot.agent.get("server", {}).items() if k != "bootstrap_expect"}
     content = {
-        "agent": {**agent, "server": server},
+        "agent": {**boot.agent, "server": server},
         "image": image,
-        "version": group.spec.nomad.version,
+        "install": asdict(boot.install),  # the version too
+        "fetch": [asdict(wanted) for wanted in boot.fetch],
         "security_groups": sorted(group.spec.aws.security_groups),
         "instance_profile": group.spec.aws.instance_profile,
     }
