@@ -46,7 +46,7 @@ class Agents:
         self._on("nomad.pull", self._pull)
         self._on("nomad.pull_all", self._pull_all)
         self._on("nomad.update", self._update)
-        self._on("nomad.driver_lost", self._driver_lost)
+        self._on("nomad.node_update", self._node_update)
         self._on("nomad.disowned", self._disowned)
         self._on("nomad.task", self._runner.due)
         self._on("nomad.killed", self._runner.killed)
@@ -100,7 +100,7 @@ class Agents:
         self._after(agent, self._store.state.settings.delays.agent_start, "nomad.register")
         if agent.spec.unhealthy_after_seconds is not None:
             late = self._store.kernel.chance().uniform(*_NODE_UPDATE)
-            self._after(agent, agent.spec.unhealthy_after_seconds + late, "nomad.driver_lost")
+            self._after(agent, agent.spec.unhealthy_after_seconds + late, "nomad.node_update")
 
     def kill(self, name: str) -> None:
         """End an agent's process; its tasks live on, its data stays."""
@@ -166,6 +166,8 @@ class Agents:
         self._nodes.register(self._node(agent))
         if known is None and agent.registered:  # purged while alive: what it last heard comes back
             self._store.state.nodes[agent.node_id].eligibility = agent.heard_eligibility
+        if not agent.registered:  # what was fingerprinted meanwhile follows, changed or not
+            self._after(agent, self._store.kernel.chance().uniform(*_NODE_UPDATE), "nomad.node_update")
         restored = not agent.registered and bool(agent.allocs)
         agent.registered = True
         agent.heartbeat_at = self._store.kernel.now
@@ -270,8 +272,8 @@ class Agents:
         for runner in list(agent.allocs.values()):
             self._runner.destroy(agent, runner)
 
-    def _driver_lost(self, agent: Agent) -> None:
-        if not self._retry(agent, "nomad.driver_lost") and agent.node_id in self._store.state.nodes:
+    def _node_update(self, agent: Agent) -> None:
+        if not self._retry(agent, "nomad.node_update") and agent.node_id in self._store.state.nodes:
             self._nodes.register(self._node(agent))
 
     # -- hearing of work
