@@ -11,6 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import anyio
@@ -75,10 +76,17 @@ class Tls:
 
     def context(self) -> ssl.SSLContext:
         """Build the context that all connections share. Raises OSError (``ssl.SSLError`` is one) for unusable files."""
+        if self == Tls():
+            return _system_context()
         made = ssl.create_default_context(cafile=self.ca)
         if self.cert is not None:
             made.load_cert_chain(self.cert, self.key)
         return made
+
+
+@cache
+def _system_context() -> ssl.SSLContext:
+    return ssl.create_default_context()  # reading the system's authorities takes some 70 ms: once is enough
 
 
 class Http:
@@ -148,7 +156,7 @@ class Http:
                 _InProcess(self._app)
                 if self._app is not None
                 else httpx.AsyncHTTPTransport(
-                    verify=self._tls or True, limits=limits, uds=self._socket, trust_env=False
+                    verify=self._tls or _system_context(), limits=limits, uds=self._socket, trust_env=False
                 )
             )
             self._made = httpx.AsyncClient(transport=transport, trust_env=False)

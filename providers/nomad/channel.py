@@ -92,8 +92,7 @@ class Channel:
     ) -> T:
         """Ask until there is a whole answer that ``decode`` can read, or patience ends.
 
-        ``missing``: Nomad's own words for what is not there, and what to give then. Raises UnansweredError, and
-        RefusedError for what was asked wrongly.
+        ``missing``: Nomad's own words for what is not there, and what to give then. Raises UnansweredError.
         """
         what = f"GET {path}"
         begun = anyio.current_time()

@@ -34,32 +34,40 @@ def is_html(answer: Answer) -> bool:
 
 
 def fault_of(answer: Answer, source: Source, what: str, *, where: str, writes: bool) -> Fault:
-    """Translate an answer that is no success. ``where`` is the address that gave it."""
+    """Translate an answer that is no success. ``where`` is the address that gave it.
+
+    A read is never refused: who is not told has learnt nothing.
+    """
+    fault = _fault_of(answer, source, what, where)
+    return fault if writes else UnansweredError(source, what, fault.message)
+
+
+def _fault_of(answer: Answer, source: Source, what: str, where: str) -> Fault:
     text = answer.text
     if answer.status in {401, 403} and not is_html(answer):
         said = (
             f"{where} answers {answer.status} {text!r}: the token in NOMAD_TOKEN is missing, has expired or may not do"
             " this. Give it the rights that `reconcile iam` prints."
         )
-        return _refused(source, what, said, Refusal.SPECIFICATION, 403) if writes else _silent(source, what, said)
+        return _refused(source, what, said, Refusal.SPECIFICATION, 403)
     if is_html(answer) or 300 <= answer.status < 400 or answer.status in OVERLOADED:
-        return _from_in_between(answer, source, what, where=where, writes=writes)
+        return _from_in_between(answer, source, what, where)
     if answer.status == 500:
-        return _five_hundred(answer, source, what, where=where, writes=writes)
+        return _five_hundred(answer, source, what, where)
     if answer.status == 409:
         return _refused(source, what, f"somebody else wrote first ({_short(text)})", Refusal.CONFLICT, 409)
     if answer.status == 404 and not text:
         said = f"{where} does not know this path: is it Nomad, and is it new enough (1.11.3 or 2.0.2 at least)?"
-        return _refused(source, what, said, Refusal.INVALID, 404) if writes else _silent(source, what, said)
+        return _refused(source, what, said, Refusal.INVALID, 404)
     if 400 <= answer.status < 500 or answer.status == 501:
         return _refused(
             source, what, f"{where} answers {answer.status}: {_short(text)}", Refusal.INVALID, answer.status
         )
     said = f"{where} answers {answer.status} {_short(text)!r}, which Nomad never says; is there a proxy in between?"
-    return _unsure(source, what, said) if writes else _silent(source, what, said)
+    return _unsure(source, what, said)
 
 
-def _five_hundred(answer: Answer, source: Source, what: str, *, where: str, writes: bool) -> Fault:
+def _five_hundred(answer: Answer, source: Source, what: str, where: str) -> Fault:
     text = answer.text
     if leaderless(answer):
         said = (
@@ -72,8 +80,6 @@ def _five_hundred(answer: Answer, source: Source, what: str, *, where: str, writ
         return _silent(source, what, said)
     if any(voice in text for voice in _NOT_FORWARDED):
         return _silent(source, what, f"{where} could not reach the leader ({_short(text)!r}); this passes, ask again.")
-    if not writes:
-        return _silent(source, what, f"{where} answers 500: {_short(text)}")
     if any(voice in text for voice in _CUT_ON_THE_WAY):
         said = (
             f"{where} lost the leader on the way ({_short(text)!r}): it may have happened. Look before you repeat it."
@@ -82,7 +88,7 @@ def _five_hundred(answer: Answer, source: Source, what: str, *, where: str, writ
     return _refused(source, what, f"{where} answers 500: {_short(text)}", Refusal.INVALID, 500)
 
 
-def _from_in_between(answer: Answer, source: Source, what: str, *, where: str, writes: bool) -> Fault:
+def _from_in_between(answer: Answer, source: Source, what: str, where: str) -> Fault:
     """Whoever said this stands between us and Nomad, or is Nomad's listener before it read the request."""
     text = answer.text
     if answer.status == 429:
@@ -96,12 +102,8 @@ def _from_in_between(answer: Answer, source: Source, what: str, *, where: str, w
     said = (
         f"{where} answers {answer.status} with {page}: a proxy's words, not Nomad's. Check the address and the proxy."
     )
-    maybe = writes and answer.status not in {401, 403, 404}
-    return (
-        _unsure(source, what, f"{said} Whether the write reached Nomad is unknown.")
-        if maybe
-        else _silent(source, what, said)
-    )
+    surely_not = answer.status in {401, 403, 404}
+    return _silent(source, what, said) if surely_not else _unsure(source, what, said)
 
 
 def _short(text: str) -> str:
