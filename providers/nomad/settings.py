@@ -86,7 +86,8 @@ class NomadSettings:
         whole = "://" in address
         default = urlsplit(self.address)
         scheme = urlsplit(address).scheme if whole else "https" if default.scheme == "https" else "http"
-        parts = urlsplit(address if whole else f"//{address}")
+        bare = f"[{address}]" if _is_number(address) and ":" in address else address
+        parts = urlsplit(address if whole else f"//{bare}")
         host, port = parts.hostname or "", parts.port
         if not whole and (port is None or port in _OTHER_PORTS):
             port = default.port if default.scheme != "unix" and default.port else HTTP_PORT

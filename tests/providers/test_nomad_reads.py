@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import pytest
 
-from providers.http import App, Message
+from providers.http import Message
 from providers.nomad import client
-from providers.nomad.client import NomadCluster
 from providers.sandbox.world.servers import agents
 from schemas.faults import UnansweredError
 from schemas.world import ServerView
-from support.nomad_jobs import a_cluster, a_job, a_running_world, wait
+from support.nomad_jobs import Running, a_cluster, a_job, running, wait
 from support.on_the_wire import Wired, through_the_wire
 from support.whole_world import a_world
-
-Work = Callable[["Cluster"], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class Cluster(Wired):
-    """A world that runs, with its servers' addresses."""
-
-    hosts: list[str]
-
-
-def running(work: Work, *, between: Callable[[App], App] = lambda app: app) -> None:
-    """Run work in a world where three servers, three clients and some jobs run."""
-    world, hosts = a_running_world()
-
-    async def opened(wired: Wired) -> None:
-        await work(Cluster(wired.world, wired.clock, wired.ec2, wired.nomad, wired.app, wired.real, hosts))
-
-    through_the_wire(world, opened, between=between)
-
 
 LISTS = ("nodes", "jobs", "evaluations", "allocations", "node_pools", "broker_paused")
 
@@ -47,7 +24,7 @@ async def look(cluster: NomadCluster) -> dict[str, Any]:
 
 
 def test_over_http_it_is_the_same_cluster() -> None:
-    async def work(wired: Cluster) -> None:
+    async def work(wired: Running) -> None:
         hosts = wired.hosts
         port, http = wired.nomad.at(hosts), wired.real.at(hosts)
         for name in LISTS:
@@ -61,7 +38,7 @@ def test_over_http_it_is_the_same_cluster() -> None:
 
 
 def test_a_tick_where_nothing_changed_asks_for_six_lists_at_any_size() -> None:
-    async def work(wired: Cluster) -> None:
+    async def work(wired: Running) -> None:
         few = wired.real.at(hosts := wired.hosts)
         await look(few)
         before = few.channel.traffic.requests
@@ -73,7 +50,7 @@ def test_a_tick_where_nothing_changed_asks_for_six_lists_at_any_size() -> None:
 
 
 def test_what_changed_is_read_again_and_nothing_else() -> None:
-    async def work(wired: Cluster) -> None:
+    async def work(wired: Running) -> None:
         cluster = wired.real.at(wired.hosts)
         first = await look(cluster)
         node = first["nodes"][0]
@@ -89,7 +66,7 @@ def test_what_changed_is_read_again_and_nothing_else() -> None:
 
 
 def test_a_purged_job_and_a_purged_node_are_gone() -> None:
-    async def work(wired: Cluster) -> None:
+    async def work(wired: Running) -> None:
         cluster = wired.real.at(wired.hosts)
         node = (await look(cluster))["nodes"][0]
         wired.world.nomad.api.deregister_job("web", purge=True)
@@ -105,7 +82,7 @@ def test_a_purged_job_and_a_purged_node_are_gone() -> None:
 
 
 def test_jobs_that_have_ended_are_known_from_the_list_alone() -> None:
-    async def work(wired: Cluster) -> None:
+    async def work(wired: Running) -> None:
         wired.world.nomad.api.deregister_job("web")
         await wait(wired, 30)
         cluster = wired.real.at(wired.hosts)
@@ -122,7 +99,7 @@ def test_a_large_table_of_allocations_is_asked_whether_it_changed_before_it_is_r
 ) -> None:
     monkeypatch.setattr(client, "PROBE_FROM", 3)
 
-    async def work(wired: Cluster) -> None:
+    async def work(wired: Running) -> None:
         cluster = wired.real.at(wired.hosts)
         whole = await cluster.allocations()
         received = cluster.channel.traffic.received
@@ -136,7 +113,7 @@ def test_a_large_table_of_allocations_is_asked_whether_it_changed_before_it_is_r
 
 
 def test_memory_goes_on_when_servers_are_replaced_one_by_one() -> None:
-    async def work(wired: Cluster) -> None:
+    async def work(wired: Running) -> None:
         first, second, third = wired.hosts
         await look(wired.real.at([first, second, third]))
         later = wired.real.at([second, third, "10.9.9.9"])
@@ -150,7 +127,7 @@ def test_memory_goes_on_when_servers_are_replaced_one_by_one() -> None:
 
 
 def test_one_server_is_looked_at_by_itself_and_never_raises() -> None:
-    async def work(wired: Cluster) -> None:
+    async def work(wired: Running) -> None:
         hosts = wired.hosts
         port, http = wired.nomad.at(hosts), wired.real.at(hosts)
         assert await http.server_view(hosts[0]) == await port.server_view(hosts[0])
@@ -168,7 +145,7 @@ def test_one_server_is_looked_at_by_itself_and_never_raises() -> None:
 
 
 def test_without_a_leader_reads_are_unanswered_and_say_what_it_means() -> None:
-    async def work(wired: Cluster) -> None:
+    async def work(wired: Running) -> None:
         hosts = wired.hosts
         for host in hosts[:2]:
             agents.kill(wired.world.servers, host)
@@ -183,7 +160,7 @@ def test_without_a_leader_reads_are_unanswered_and_say_what_it_means() -> None:
 
 
 def test_an_address_that_is_dead_costs_nothing_but_the_next_one() -> None:
-    async def work(wired: Cluster) -> None:
+    async def work(wired: Running) -> None:
         hosts = wired.hosts
         cluster = wired.real.at(["10.9.9.9", *hosts])
         assert len(await cluster.nodes()) == 3
@@ -271,7 +248,7 @@ def lacking(*names: str) -> Any:
     ],
 )
 def test_what_is_no_whole_answer_is_unanswered_never_empty(ask: str, path: str, change: Any) -> None:
-    async def work(wired: Cluster) -> None:
+    async def work(wired: Running) -> None:
         cluster = wired.real.at(wired.hosts)
         with pytest.raises(UnansweredError):
             await getattr(cluster, ask)()
@@ -280,7 +257,7 @@ def test_what_is_no_whole_answer_is_unanswered_never_empty(ask: str, path: str, 
 
 
 def test_unknown_fields_are_tolerated() -> None:
-    async def work(wired: Cluster) -> None:
+    async def work(wired: Running) -> None:
         hosts = wired.hosts
         assert await wired.real.at(hosts).nodes() == await wired.nomad.at(hosts).nodes()
 
@@ -302,7 +279,7 @@ def test_a_node_whose_details_lack_what_matters_leaves_all_nodes_unanswered() ->
 
         return sent
 
-    async def work(wired: Cluster) -> None:
+    async def work(wired: Running) -> None:
         with pytest.raises(UnansweredError, match="SchedulingEligibility is missing"):
             await wired.real.at(wired.hosts).nodes()
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from providers.http import App
 from providers.prices.shipped import load_catalogue
 from providers.sandbox.world.world import World
+from support.on_the_wire import Wired, through_the_wire
 from support.whole_world import Doors, a_client_template, a_request, a_world, form, through_doors
 
 
@@ -65,3 +69,20 @@ def _running() -> tuple[bytes, tuple[str, ...]]:
 
     hosts = through_doors(world, work)
     return world.save(), tuple(hosts)
+
+
+@dataclass(slots=True)
+class Running(Wired):
+    """A world that runs, on the wire, with its servers' addresses."""
+
+    hosts: list[str]
+
+
+def running(work: Callable[[Running], Awaitable[None]], *, between: Callable[[App], App] = lambda app: app) -> None:
+    """Run work in a world of its own where three servers, three clients and some jobs run."""
+    world, hosts = a_running_world()
+
+    async def opened(wired: Wired) -> None:
+        await work(Running(wired.world, wired.clock, wired.ec2, wired.nomad, wired.app, wired.real, hosts))
+
+    through_the_wire(world, opened, between=between)
