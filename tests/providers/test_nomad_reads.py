@@ -9,6 +9,7 @@ import pytest
 
 from providers.http import Message
 from providers.nomad import client
+from providers.nomad.client import NomadCluster
 from providers.sandbox.world.servers import agents
 from schemas.faults import UnansweredError
 from schemas.world import ServerView
