@@ -19,6 +19,7 @@ class Item:
 
     size: tuple[int, ...]
     count: int
+    most: int | None  # copies on one machine
     tokens: int  # bit set
     shapes: tuple[int, ...]  # indices of the problem's shapes, which share the count
 
@@ -99,12 +100,16 @@ def fits(size: tuple[int, ...], room: tuple[int, ...]) -> int | None:
 
 
 def _scarce(problem: Problem) -> tuple[int, ...]:
-    """Find the dimensions that can be short somewhere: some machine has less than everything together takes."""
+    """Find the dimensions that can be short somewhere: some machine has less than everything together takes.
+
+    Where none can, all of them count.
+    """
     rooms = [o.room for o in problem.offerings] + [b.room for b in problem.bins]
     if not rooms or not problem.shapes:
         return ()
     wanted = [sum(s.size[d] * s.count for s in problem.shapes) for d in range(len(rooms[0]))]
-    return tuple(d for d, total in enumerate(wanted) if total > min(room[d] for room in rooms))
+    short = tuple(d for d, total in enumerate(wanted) if total > min(room[d] for room in rooms))
+    return short or tuple(range(len(wanted)))  # all of them, or nothing would be worth anything
 
 
 def _items(problem: Problem, bits: dict[str, int], dimensions: tuple[int, ...]) -> tuple[Item, ...]:
@@ -125,6 +130,7 @@ def _items(problem: Problem, bits: dict[str, int], dimensions: tuple[int, ...]) 
         Item(
             size=tuple(problem.shapes[group[0]].size[d] for d in dimensions),
             count=sum(problem.shapes[i].count for i in group),
+            most=problem.shapes[group[0]].most,
             tokens=sum(bits[t] for t in problem.shapes[group[0]].tokens),
             shapes=tuple(group),
         )

@@ -138,7 +138,8 @@ class Pricer:
 
     def _turn(self, rate: float, k: int, seen: int) -> tuple[float, int, int, int, float]:
         """Queue a kind: highest rate first; of about the same rate, the dearest, which is the easiest to fill."""
-        return -round(rate, 6), -self._kinds[k].price, k, seen, rate
+        turn = round(rate, 6) or rate  # what is worth next to nothing still comes before what is worth nothing
+        return -turn, -self._kinds[k].price, k, seen, rate
 
     def ceilings(
         self, chosen: Iterable[int], values: Sequence[float], left: Sequence[int], teacher: Pricer | None = None
