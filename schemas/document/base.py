@@ -169,7 +169,7 @@ Driver = Annotated[str, Text(*_WORD, ("docker", "exec"))]
 Secret = Annotated[
     str,
     Text(
-        "(ssm:/|secretsmanager:|env:)[^\\s]+",
+        "(ssm:/|secretsmanager:)[^\\s]+",
         "a reference to a secret",
         ("ssm:/nomad/gossip", "secretsmanager:nomad-bootstrap"),
         secret=True,

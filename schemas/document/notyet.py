@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import PydanticUndefined
 
 from schemas.document.base import Model
-from schemas.document.machine import AgentConfigSource
 from schemas.document.partial import UnreadError
 from schemas.document.problem import Finding, Path
 from schemas.document.shape import fields_of
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 REFUSED: Final = (
     "spec.nomad.acl",
     "spec.nomad.bootstrapToken",
-    "spec.nomad.gossipKey",
-    "spec.nomad.tls",
     "spec.servers.elasticIps",
     "spec.servers.snapshots",
     "spec.pools.protect",
@@ -32,9 +29,6 @@ REFUSED: Final = (
 )
 WITHOUT_EFFECT: Final = (
     "spec.aws.interruptionQueue",
-    "spec.machine.install",
-    "spec.servers.machine.install",
-    "spec.pools.machine.install",
     "spec.servers.replaceAfter",
     "spec.pools.scaleDown",
     "spec.pools.drain",
@@ -57,14 +51,7 @@ def refused(group: ClusterGroup) -> Iterator[Finding]:
 def without_effect(group: ClusterGroup) -> Iterator[Finding]:
     """Find the values that nobody reads yet."""
     for at in _changed(group, WITHOUT_EFFECT):
-        yield Finding(at=at, message=_IDLE, hint="the image must have Nomad in it" if at[-1] == "install" else "")
-    places: list[tuple[Path, Any]] = [(("spec", "machine"), group.spec.machine)]
-    if group.spec.servers is not None:
-        places.append((("spec", "servers", "machine"), group.spec.servers.machine))
-    places += [(("spec", "pools", i, "machine"), pool.machine) for i, pool in enumerate(group.spec.pools)]
-    for at, machine in places:
-        if isinstance(machine.agent_config, AgentConfigSource):
-            yield Finding(at=(*at, "agentConfig"), message=_IDLE, hint="write the configuration itself here")
+        yield Finding(at=at, message=_IDLE)
 
 
 def _changed(group: ClusterGroup, fields: tuple[str, ...]) -> Iterator[Path]:

@@ -105,11 +105,6 @@ def test_a_group_of_nothing_is_told() -> None:
     [
         (SMALL + "  servers: {replaceAfter: 6m}\n", "spec.servers.replaceAfter"),
         (_pool("scaleDown: {enabled: false}"), "spec.pools[0].scaleDown.enabled"),
-        (_pool("machine: {install: apt}"), "spec.pools[0].machine.install"),
-        (
-            _pool(f"machine: {{agentConfig: {{source: 's3://b/agent.json', sha256: {'0a' * 32}}}}}"),
-            "spec.pools[0].machine.agentConfig",
-        ),
         (_pool("drain: {batch: keep}"), "spec.pools[0].drain.batch"),
         (_pool("interruption: {onRebalance: ignore}"), "spec.pools[0].interruption.onRebalance"),
         (SMALL + "  servers: {}\n  disruption: {maxUnavailablePercent: 20}\n", "spec.disruption.maxUnavailablePercent"),
