@@ -137,7 +137,7 @@ def nobody_joins(case: ServerCase) -> None:
 def bears_a_joiner(case: ServerCase) -> None:
     """Refuse a voter that would end the quorum if it hung."""
     change = added(case.quorum)
-    if change.tolerance_after < 0:
+    if not change.bearable:
         raise QuorumAtRiskError(
             key=case.action.key,
             server="one more voter that hangs",

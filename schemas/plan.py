@@ -180,6 +180,11 @@ class QuorumChange:
         return self.healthy_after - (self.voters_after // 2 + 1)
 
     @property
+    def bearable(self) -> bool:
+        """A quorum is left; a lone voter, which nothing can make safer but company, may always be joined."""
+        return self.tolerance_after >= 0 or (self.voters, self.healthy, self.voters_after) == (1, 1, 2)
+
+    @property
     def told(self) -> str:
         """The figures, as a plan shows them."""
         return (

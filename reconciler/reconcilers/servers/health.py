@@ -373,8 +373,8 @@ def _gossip_of(snapshot: Snapshot, address: str) -> str:
     heard: list[tuple[Member, ...]] = [
         v.gossip for v in snapshot.servers if v.gossip is not None and v.address != address
     ]
-    if not heard and snapshot.look.gossip is not None:
-        heard = [snapshot.look.gossip]
+    if not heard:  # one that is alone can only be asked about itself
+        heard = [v.gossip for v in snapshot.servers if v.gossip is not None] or [snapshot.look.gossip or ()]
     for members in heard:
         told |= {m.status for m in members if m.address == address}
     return told.pop() if len(told) == 1 else "disagreeing" if told else ""

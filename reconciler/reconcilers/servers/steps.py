@@ -71,7 +71,7 @@ def plan_steps(snapshot: Snapshot, group: ClusterGroup, servers: Servers) -> Pla
     step = snapshot.record.step
     if step is not None and step.sure:
         return _go_on(case, step) + failing
-    for rule in (_dead_server, _stale_peer, _too_few, _too_many, _not_as_specified):
+    for rule in (_dead_server, _stale_peer, _too_few, _too_many, _not_as_specified, _not_well):
         if (plan := rule(case)) is not None:
             return plan + failing
     return failing
@@ -226,6 +226,22 @@ def _not_as_specified(case: Case) -> Plan | None:
     return _add(case, Reason.MARKED if is_marked else Reason.OUTDATED, what, _zones(case, staying))
 
 
+def _not_well(case: Case) -> Plan | None:
+    """Nothing is to be done, and not all are healthy voters: it has not converged."""
+    failing = case.snapshot.record.failing
+    holds = tuple(
+        Hold(
+            subject=f"server/{s.name}",
+            reason=Reason.SERVER_JOINING if s.verdict is Verdict.JOINING else Reason.QUORUM_AT_RISK,
+            message=f"it is {s.verdict}{f': {s.reason}' if s.why else ''}; {case.quorum.figures}",
+            passing=True,
+        )
+        for s in case.quorum.servers
+        if not (s.standing and s.voter) and s.name not in failing
+    )
+    return Plan(holds=holds) if holds else None
+
+
 def _must_go(case: Case, server: ServerHealth) -> str | None:
     if server.instance is None or not server.instance.live:
         return None
@@ -320,7 +336,7 @@ def _add(case: Case, cause: Reason, what: str, zones: tuple[str, ...]) -> Plan:
     if (halted := _halted(case, cause, what)) is not None:
         return Plan(holds=(halted,))
     change = added(quorum)
-    if change.tolerance_after < 0:
+    if not change.bearable:
         message = f"{what}; one more voter that hangs would end the quorum: {quorum.figures} ({change.told})"
         return Plan.held("servers", Reason.QUORUM_AT_RISK, message, passing=True)
     request = best_request(case.snapshot, case.group, case.servers, zones)

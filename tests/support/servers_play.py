@@ -1,0 +1,312 @@
+"""Servers on stage: a quorum in some state, one thing that goes wrong, and a witness of every virtual second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import anyio
+
+from providers.sandbox.doors.time import catch_up
+from providers.sandbox.faults import Crashed, Faults, Kind
+from providers.sandbox.virtualtime import LoopClock, run_virtual
+from providers.sandbox.world.ec2 import lifecycle
+from providers.sandbox.world.ec2.state import Mishap
+from providers.sandbox.world.servers import agents
+from reconciler.loop import GroupLoop, Tick
+from schemas.document import ClusterGroup
+from support.builders import a_group
+from support.stage import Stage, a_scenario
+
+STEP = 5.0  # virtual seconds between two ticks
+
+
+@dataclass(slots=True)
+class Play:
+    """One world with servers in it; ``hurt`` are the addresses of those that a fault took down."""
+
+    stage: Stage
+    replicas: int = 1
+    hurt: set[str] = field(default_factory=set)
+    wrong: list[str] = field(default_factory=list)
+    whole_since: float | None = None  # since when all wanted voters are up and no other peer is there
+    wanted: int = 3
+
+    @classmethod
+    def begin(cls, *, seed: int = 1, replicas: int = 1, faults: Faults | None = None) -> Play:
+        play = cls(Stage.set(a_scenario(), seed=seed, faults=faults), replicas=replicas)
+        kernel = play.stage.world.kernel
+        kernel.on("witness", play._look)
+        kernel.after(1.0, "witness")
+        return play
+
+    # --- the witness -------------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """See the truth, not what anybody answers: one cluster, and its quorum lost by faults alone or not at all."""
+        servers, now = self.stage.world.servers, self.stage.world.now
+        self.stage.world.kernel.after(1.0, "witness")
+        if len(servers.state.clusters) > 1:
+            self.wrong.append(f"{now:.0f}: {len(servers.state.clusters)} clusters")
+        for cluster in servers.state.clusters.values():
+            voters = [p for p in cluster.peers if p.voter]
+            up = [p for p in voters if (a := servers.up(p.address)) is not None and a.id == p.id]
+            quorum, hurt = len(voters) // 2 + 1, sum(p.address in self.hurt and p not in up for p in voters)
+            if len(up) < quorum <= len(voters) - hurt:
+                self.wrong.append(f"{now:.0f}: {len(up)} of {len(voters)} voters are up, {hurt} were hurt by faults")
+            whole = len(up) == len(voters) == len(cluster.peers) == self.wanted and bool(cluster.leader)
+            self.whole_since = (self.whole_since or now) if whole else None
+
+    @property
+    def leader(self) -> str:
+        """The leader's address."""
+        return next((c.leader for c in self.stage.world.servers.state.clusters.values()), "")
+
+    def followers(self) -> list[str]:
+        """Addresses of voters that are up, stay and do not lead."""
+        servers, live = self.stage.world.servers, {i.private_ip for i in self.stage.live()}
+        peers = [p for c in servers.state.clusters.values() for p in c.peers if p.voter]
+        if not peers:  # forming still
+            return sorted(a for a in servers.state.agents if servers.up(a) and a in live)
+        return sorted(
+            p.address for p in peers if servers.up(p.address) and p.address != self.leader and p.address in live
+        )
+
+    def machine(self, address: str) -> str:
+        """The instance at an address."""
+        return next(i.id for i in self.stage.live() if i.private_ip == address)
+
+    # --- running -----------------------------------------------------------------------------------------------------
+
+    def run(self, group: ClusterGroup, seconds: float, *, until: Callable[[Tick], bool] | None = None) -> bool:
+        """Tick for so long, or until a tick is as wanted; tells whether one was."""
+        self.wanted = group.spec.servers.count if group.spec.servers else 0
+
+        async def work() -> bool:
+            clock = LoopClock()
+            end = clock.seconds() + seconds
+            while clock.seconds() < end:
+                ticks: list[Tick] = []
+                async with anyio.create_task_group() as replicas:
+                    for _ in range(self.replicas):
+                        replicas.start_soon(self._tick, group, clock, ticks)
+                self.stage.ticks += ticks
+                catch_up(self.stage.world, clock)
+                if until is not None and ticks and all(until(tick) for tick in ticks):
+                    return True
+                await clock.sleep(STEP)
+            return False
+
+        return run_virtual(work, start=self.stage.world.now)
+
+    async def _tick(self, group: ClusterGroup, clock: LoopClock, ticks: list[Tick]) -> None:
+        try:
+            ticks.append(await GroupLoop(group, self.stage.ports(clock)).tick())
+        except BaseExceptionGroup as crash:
+            if crash.split(Crashed)[1] is not None:
+                raise
+            self.stage.crashes += 1
+        except Crashed:
+            self.stage.crashes += 1
+
+    def settle(self, group: ClusterGroup, seconds: float) -> bool:
+        """Run until all has converged."""
+        return self.run(group, seconds, until=lambda tick: tick.converged)
+
+
+# --- states in which it goes wrong: what was there, what is wanted then, and how long that has been going on ----------
+
+THREE, FIVE = a_group(), a_group(servers={"count": 5})
+NEWER = a_group(nomad={"version": "2.0.6"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """A situation: the document at first, the one that is wanted when things go wrong, and after how many seconds."""
+
+    before: ClusterGroup | None
+    wanted: ClusterGroup
+    after: float
+    kill_first: bool = False
+
+
+STATES: Mapping[str, State] = {
+    "steady": State(before=THREE, wanted=THREE, after=10),
+    "forming": State(before=None, wanted=THREE, after=46),
+    "replacing, waiting": State(before=THREE, wanted=THREE, after=150, kill_first=True),
+    "replacing, joining": State(before=THREE, wanted=THREE, after=380, kill_first=True),
+    "3 to 5, asked": State(before=THREE, wanted=FIVE, after=15),
+    "3 to 5, joining": State(before=THREE, wanted=FIVE, after=70),
+    "3 to 5, voting": State(before=THREE, wanted=FIVE, after=100),
+    "5 to 3, leaving": State(before=FIVE, wanted=THREE, after=11),
+    "5 to 3, between": State(before=FIVE, wanted=THREE, after=45),
+    "upgrading, joining": State(before=THREE, wanted=NEWER, after=70),
+    "upgrading, leaving": State(before=THREE, wanted=NEWER, after=118),
+    "upgrading, leader": State(before=THREE, wanted=NEWER, after=405),
+}
+
+
+# --- what goes wrong --------------------------------------------------------------------------------------------------
+
+
+def _killed(play: Play, address: str) -> None:
+    play.hurt.add(address)
+    agents.kill(play.stage.world.servers, address)
+
+
+def follower_dies(play: Play) -> None:
+    """Its process is killed; the machine stays."""
+    if found := play.followers():
+        _killed(play, found[0])
+
+
+def leader_dies(play: Play) -> None:
+    """Same, the leader."""
+    if play.leader:
+        _killed(play, play.leader)
+
+
+def follower_hangs(play: Play) -> None:
+    """It answers nobody, for ever."""
+    if found := play.followers():
+        play.hurt.add(found[-1])
+        agents.freeze(play.stage.world.servers, found[-1])
+
+
+def follower_restarts(play: Play) -> None:
+    """Its process is killed and comes back a minute later with its data."""
+    if found := play.followers():
+        address, world = found[0], play.stage.world
+        _killed(play, address)
+        world.kernel.on("back", lambda a: _back(play, a))
+        world.kernel.after(60.0, "back", address)
+
+
+def _back(play: Play, address: str) -> None:
+    if any(i.private_ip == address and i.state == "running" for i in play.stage.live()):
+        agents.restart(play.stage.world.servers, address)
+
+
+def machine_crashes(play: Play) -> None:
+    """The instance hangs; EC2 calls it running and impaired."""
+    if found := play.followers():
+        play.hurt.add(found[0])
+        lifecycle.crash(play.stage.world.cloud, play.machine(found[0]))
+
+
+def machine_is_ended_by_hand(play: Play) -> None:
+    """An operator terminates one."""
+    if found := play.followers():
+        play.hurt.add(found[0])
+        lifecycle.terminate(play.stage.world.cloud, [play.machine(found[0])])
+
+
+def leader_is_ended_by_hand(play: Play) -> None:
+    """An operator terminates the leader's machine."""
+    if play.leader:
+        play.hurt.add(play.leader)
+        lifecycle.terminate(play.stage.world.cloud, [play.machine(play.leader)])
+
+
+def next_boots_never(play: Play) -> None:
+    """The next machine never boots."""
+    play.stage.world.state.ec2.mishaps.append(Mishap(kind="never-boots", role="server"))
+
+
+def next_boots_late(play: Play) -> None:
+    """The next machine boots four minutes late."""
+    play.stage.world.state.ec2.mishaps.append(Mishap(kind="boots-late", figure=240.0, role="server"))
+
+
+def answers_are_lost(play: Play) -> None:
+    """For ten minutes every tenth answer is lost."""
+    _for_a_while(play, {Kind.LOSE_REPLY: 0.1})
+
+
+def calls_fail(play: Play) -> None:
+    """For ten minutes every tenth call fails."""
+    _for_a_while(play, {Kind.FAIL: 0.1})
+
+
+def we_crash(play: Play) -> None:
+    """For ten minutes we die at every twentieth call, before or after it."""
+    _for_a_while(play, {Kind.CRASH_BEFORE: 0.025, Kind.CRASH_AFTER: 0.025})
+
+
+def reads_are_stale(play: Play) -> None:
+    """For ten minutes every tenth read answers as of earlier."""
+    _for_a_while(play, {Kind.STALE: 0.1})
+
+
+def another_replica_comes(play: Play) -> None:
+    """A second reconciler works on the same group, without any lock."""
+    play.replicas = 2
+
+
+def _for_a_while(play: Play, rates: Mapping[Kind, float]) -> None:
+    world, faults = play.stage.world, play.stage.faults
+    faults.rates = rates
+    world.kernel.on("calm", lambda: setattr(faults, "rates", {}))
+    world.kernel.after(600.0, "calm")
+
+
+FAULTS: Mapping[str, Callable[[Play], None]] = {
+    f.__name__.replace("_", " "): f
+    for f in (
+        follower_dies,
+        leader_dies,
+        follower_hangs,
+        follower_restarts,
+        machine_crashes,
+        machine_is_ended_by_hand,
+        leader_is_ended_by_hand,
+        next_boots_never,
+        next_boots_late,
+        answers_are_lost,
+        calls_fail,
+        we_crash,
+        reads_are_stale,
+        another_replica_comes,
+    )
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What came of one fault in one state."""
+
+    wrong: tuple[str, ...]
+    lost: bool  # the fault was more than the voters left could bear: no leader, by the faults alone
+    converged: bool
+    seconds: float  # from the fault until all wanted voters were there for good
+    voters: int
+    last: str  # what the last tick held
+
+
+def play_case(state: State, *faults: Callable[[Play], None], seed: int = 1) -> Case:
+    """Bring a world into a state, let things go wrong 20 s apart, and see it through for at most 50 minutes."""
+    play = Play.begin(seed=seed)
+    if state.before is not None:
+        assert play.settle(state.before, 1800), "the state before is reached"
+    if state.kill_first:
+        follower_dies(play)
+    play.run(state.wanted, state.after)
+    before = play.stage.world.now
+    for fault in faults:
+        fault(play)
+        play.run(state.wanted, 20)
+    converged = play.settle(state.wanted, 3000)
+    servers = play.stage.world.servers
+    cluster = next(iter(servers.state.clusters.values()), None)
+    up = [p for p in cluster.peers if p.voter and servers.up(p.address)] if cluster else []
+    lost = cluster is not None and not cluster.leader
+    since = play.whole_since if play.whole_since is not None else play.stage.world.now
+    holds = play.stage.ticks[-1].plan.holds if play.stage.ticks else ()
+    return Case(
+        wrong=tuple(play.wrong),
+        lost=lost,
+        converged=converged,
+        seconds=max(0.0, since - before),
+        voters=len(up),
+        last="; ".join(f"{h.reason}: {h.message[:150]}" for h in holds[:3]),
+    )
