@@ -33,6 +33,7 @@ _ALLOC_DEFAULTS: Json = {
     "why": "",
 }
 _ALLOC_NAMED = ("next", "previous", "preempted_by", "preempts", "followup_eval")
+_WAITING = ("blocked", "pending")
 _EVAL_DEFAULTS: Json = {
     "description": "",
     "node": "",
@@ -79,8 +80,8 @@ def compare_answer(recorded: Json | None, ours: Json) -> list[Difference]:
     return found
 
 
-def compare_observed(recorded: Json, ours: Json, *, by_name: bool) -> list[Difference]:
-    """Compare the state after a step."""
+def compare_observed(recorded: Json, ours: Json, before: Json, *, by_name: bool) -> list[Difference]:
+    """Compare the state after a step; of evaluations the recording holds what is new or changed since before it."""
     found: list[Difference] = []
     for kind in ("nodes", "jobs"):
         for name in sorted({*recorded[kind], *ours[kind]}):
@@ -90,7 +91,9 @@ def compare_observed(recorded: Json, ours: Json, *, by_name: bool) -> list[Diffe
         found += _compare_allocs(recorded["allocs"], ours["allocs"])
     else:
         found += _compare_counts(recorded["allocs"], ours["allocs"])
-    return found + _compare_evals(recorded["evals"], ours["evals"])
+    old = before["evals"]
+    changed = {name for name, e in ours["evals"].items() if e["status"] in _WAITING or old.get(name) != e}
+    return found + _compare_evals(recorded["evals"], ours["evals"], changed)
 
 
 def _compare_table(thing: str, recorded: Json | None, ours: Json | None) -> list[Difference]:
@@ -168,22 +171,20 @@ def _compare_counts(recorded: list[Json], ours: dict[str, Json]) -> list[Differe
 # -- evaluations
 
 
-def _compare_evals(recorded: list[Json], ours: dict[str, Json]) -> list[Difference]:
-    """Compare what waits and what failed; the order in which several of one trigger came is no matter."""
+def _compare_evals(recorded: list[Json], ours: dict[str, Json], changed: set[str]) -> list[Difference]:
+    """Compare one to one by what they say; the order in which several of one trigger came is no matter."""
+    left = [(name, _eval_shape(e)) for name, e in ours.items()]
+    left.sort(key=lambda entry: entry[0] not in changed)
     found: list[Difference] = []
-    waiting = [e for e in recorded if e["status"] in ("blocked", "pending")]
-    found += _differ_multiset(
-        "waiting evaluations", waiting, [e for e in ours.values() if e["status"] in ("blocked", "pending")]
-    )
     for theirs in recorded:
-        if theirs["status"] in ("blocked", "pending") or not theirs.get("failed_tg_allocs"):
-            continue
         shape = _eval_shape(theirs)
-        mine = [e for e in ours.values() if (e["job"], e["triggered_by"]) == (theirs["job"], theirs["triggered_by"])]
-        if shape not in [_eval_shape(e) for e in mine]:
-            closest = ours.get(theirs["id"])
-            found += _differ(f"evaluation {theirs['id']}", shape, None if closest is None else _eval_shape(closest))
-    return found
+        equal = next((i for i, (_, mine) in enumerate(left) if mine == shape), None)
+        if equal is not None:
+            left.pop(equal)
+            continue
+        closest = ours.get(theirs["id"])
+        found += _differ(f"evaluation {theirs['id']}", shape, None if closest is None else _eval_shape(closest))
+    return found + [Difference(f"evaluation {name}", None, shape) for name, shape in left if name in changed]
 
 
 def _eval_shape(e: Json) -> Json:
@@ -191,21 +192,11 @@ def _eval_shape(e: Json) -> Json:
     shape.update({k: e.get(k, d) for k, d in _EVAL_DEFAULTS.items()})
     if e["status"] == "complete":
         shape["plan_annotations"] = e.get("plan_annotations", {})
+        shape["blocked_eval"] = bool(e.get("blocked_eval"))
+    shape["previous_eval"] = bool(e.get("previous_eval"))
     if e["status"] == "canceled":
         del shape["description"]
     return shape
-
-
-def _differ_multiset(thing: str, recorded: list[Json], ours: list[Json]) -> list[Difference]:
-    theirs, mine = [_eval_shape(e) for e in recorded], [_eval_shape(e) for e in ours]
-    left = list(mine)
-    missing = []
-    for shape in theirs:
-        if shape in left:
-            left.remove(shape)
-        else:
-            missing.append(shape)
-    return _differ(thing, missing, left)
 
 
 # -- times

@@ -279,7 +279,7 @@ def _eval(world: World, e: Evaluation, names: dict[str, str], nodes: dict[str, s
         "triggered_by": e.triggered_by,
         "description": e.description,
         "node": nodes.get(e.node_id, ""),
-        "queued": e.queued,
+        "queued": e.queued or None,
         "blocked_eval": names.get(e.blocked, ""),
         "previous_eval": names.get(e.previous, ""),
         "next_eval": names.get(e.next, ""),

@@ -142,7 +142,7 @@ class Api(NodesApi, OperatorApi):
                 stamp,
                 lambda r=record, s=spec: render.job_stub(r, s, self._calendar),  # type: ignore[misc]
             )
-            found.append({**stub, "Meta": dict(spec.meta) or None} if meta else stub)
+            found.append({**stub, "Meta": dict(spec.meta)} if meta and spec.meta else stub)
         return found
 
     def job_summary(self, job_id: str, *, namespace: str = "default", stale: bool = False) -> Json:
@@ -302,7 +302,7 @@ class Api(NodesApi, OperatorApi):
         def lean() -> Json:
             out = dict(full)
             if not resources:
-                out["AllocatedResources"] = None
+                del out["AllocatedResources"]
             if not task_states:
                 out["TaskStates"] = None
             return out

@@ -98,3 +98,4 @@ class EvalBroker:
         self._state.busy.clear()
         self._state.waiting.clear()
         self._state.woken.clear()
+        self._state.ending.clear()

@@ -311,13 +311,13 @@ def allocation(a: Allocation, spec: JobSpec, job: Json, calendar: Calendar) -> J
     cpu = sum(t.cpu for t in a.tasks.values())
     memory = sum(t.memory for t in a.tasks.values())
     states = [{"Field": 0, "Time": calendar.text(s.at), "Value": s.value} for s in a.states]
-    transition = without_empty(_transition(a.transition))
+    transition = _transition(a.transition)  # whole, once anything of it is set
     out: Json = {
         **allocation_stub(a, spec, calendar),
         "AllocModifyIndex": a.alloc_modify_index,
         "AllocStates": states,
         "DeploymentID": a.deployment_id,
-        "DesiredTransition": transition,
+        "DesiredTransition": transition if without_empty(transition) else None,
         "Job": job,
         "Metrics": metrics(a.metrics) if a.metrics is not None else None,
         "PreviousAllocation": a.previous,
@@ -470,7 +470,9 @@ def namespace(n: Namespace) -> Json:
         "ModifyIndex": n.modify_index,
         "Name": n.name,
         "NodePoolConfiguration": None,
+        "OptionalExtraClaims": None,
         "Quota": "",
+        "RequiredExtraClaims": None,
         "VaultConfiguration": None,
     }
 

@@ -49,6 +49,7 @@ class Broker:
     busy: dict[str, str] = field(default_factory=dict)  # job → the evaluation that is queued or under way
     waiting: dict[str, list[str]] = field(default_factory=dict)  # job → later ones
     woken: dict[str, Evaluation] = field(default_factory=dict)  # blocked ones, as their tracker knew them
+    ending: dict[str, Evaluation] = field(default_factory=dict)  # given up: what will be written, by id
     scheduled: bool = False  # a "nomad.schedule" event is to come
 
 

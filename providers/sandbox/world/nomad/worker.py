@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from providers.sandbox.world.nomad.jobspec import JobSpec
     from providers.sandbox.world.nomad.store import Store
 
+_REFUSED = 0.5  # seconds: how long it may take to give up when all plans were refused
 _ATTEMPTS = {"service": 5, "batch": 2, "system": 5, "sysbatch": 5}
 
 
@@ -47,6 +48,7 @@ class Worker:
         self._blocked = blocked
         self._changed = changed  # tells the clients, the drainer, ... of changed allocations
         store.kernel.on("nomad.schedule", self._schedule)
+        store.kernel.on("nomad.gave_up", self._gave_up)
 
     def create(self, evals: list[Evaluation]) -> int:
         """Write new evaluations and hand them on; gives the index of the write."""
@@ -71,16 +73,20 @@ class Worker:
         if not state.leader or state.scheduler.pause_eval_broker:
             return
         evaluation = self._broker.take()
-        if evaluation is not None:
-            self._process(copy.copy(evaluation))
-            superseded = [copy.copy(e) for e in self._broker.done(evaluation.job_key)]
-            for old in superseded:
-                self._broker.supersede(old)
-            if superseded:
-                self._store.upsert_evals(self._store.next_index("evals"), superseded)
+        if evaluation is not None and self._process(copy.copy(evaluation)):
+            self._done(evaluation.job_key)
         self._broker.wake()
 
-    def _process(self, evaluation: Evaluation) -> None:
+    def _done(self, job: str) -> None:
+        """Let the job's next evaluation follow; of several the newest."""
+        superseded = [copy.copy(e) for e in self._broker.done(job)]
+        for old in superseded:
+            self._broker.supersede(old)
+        if superseded:
+            self._store.upsert_evals(self._store.next_index("evals"), superseded)
+
+    def _process(self, evaluation: Evaluation) -> bool:
+        """Process one; whether that is over."""
         limit = _ATTEMPTS[evaluation.type]
         evaluation.snapshot_index = self._store.state.index
         waiting: Evaluation | None = None
@@ -104,9 +110,10 @@ class Worker:
             attempts = 0 if applied.progress else attempts + 1
             if attempts >= limit:
                 self._give_up(evaluation, outcome, limit)
-                return
+                return False
             evaluation.snapshot_index = self._store.state.index
         self._finish(evaluation, outcome, waiting)
+        return True
 
     @staticmethod
     def _wants_blocked(evaluation: Evaluation, outcome: Outcome) -> bool:
@@ -137,11 +144,21 @@ class Worker:
         return applied
 
     def _give_up(self, evaluation: Evaluation, outcome: Outcome, limit: int) -> None:
-        """Too many plans were refused: fail, and try again later."""
+        """Too many plans were refused: try again later; that this one failed is written after a while."""
         waiting: Evaluation | None = None
         if evaluation.type in ("service", "batch"):
             waiting = self._block(evaluation, blocked_eval(self._store, evaluation, outcome, max_plans=True))
-        self._write(evaluation, outcome, ev.FAILED, f"maximum attempts reached ({limit})", waiting)
+        self._fill(evaluation, outcome, ev.FAILED, f"maximum attempts reached ({limit})", waiting)
+        self._store.state.broker.ending[evaluation.id] = evaluation
+        self._store.kernel.after(self._store.kernel.chance().uniform(0.0, _REFUSED), "nomad.gave_up", evaluation.id)
+
+    def _gave_up(self, eval_id: str) -> None:
+        evaluation = self._store.state.broker.ending.pop(eval_id, None)
+        if evaluation is not None:
+            evaluation.modify_time = self._store.kernel.now
+            self.create([evaluation])
+            self._done(evaluation.job_key)
+            self._broker.wake()
 
     def _finish(self, evaluation: Evaluation, outcome: Outcome, waiting: Evaluation | None) -> None:
         if evaluation.status == ev.BLOCKED and outcome.failed and evaluation.type in ("service", "batch"):
@@ -160,6 +177,14 @@ class Worker:
     def _write(
         self, evaluation: Evaluation, outcome: Outcome, status: str, description: str, waiting: Evaluation | None
     ) -> None:
+        self._fill(evaluation, outcome, status, description, waiting)
+        evaluation.modify_time = self._store.kernel.now
+        self.create([evaluation])
+
+    @staticmethod
+    def _fill(
+        evaluation: Evaluation, outcome: Outcome, status: str, description: str, waiting: Evaluation | None
+    ) -> None:
         evaluation.status, evaluation.description = status, description
         evaluation.failed = outcome.failed
         evaluation.queued = outcome.queued
@@ -167,5 +192,3 @@ class Worker:
         evaluation.preempted = outcome.preempted
         evaluation.deployment_id = outcome.deployment_id
         evaluation.blocked = waiting.id if waiting is not None else ""
-        evaluation.modify_time = self._store.kernel.now
-        self.create([evaluation])
