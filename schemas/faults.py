@@ -12,6 +12,7 @@ class Source(StrEnum):
     EC2 = "ec2"
     STORE = "store"
     PRICES = "prices"
+    EVENTS = "events"
 
 
 class Refusal(StrEnum):
