@@ -70,7 +70,7 @@ def test_autopilot_calls_the_others_unhealthy_for_the_first_seconds() -> None:
     world, addresses = three_servers()
     world.wait_until(lambda: bool(world.led))
     early, _ = answers.autopilot_health(world.servers, addresses[0])
-    world.wait(3)
+    world.wait(7)
     late, body = answers.autopilot_health(world.servers, addresses[0])
 
     assert (early, late, body["FailureTolerance"]) == (429, 200, 1)

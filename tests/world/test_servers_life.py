@@ -86,7 +86,7 @@ def test_a_killed_follower_is_called_healthy_for_forty_seconds_then_failed_then_
     failed = 30 + quorum.world.wait_until(lambda: quorum.status(asked, dead) == "failed")
     removed = quorum.world.wait_until(lambda: dead not in quorum.peers(asked))
 
-    assert 36 <= failed <= 43
+    assert 36 <= failed <= 43.6
     assert removed <= 10
     quorum.world.wait(4)
     status, body = quorum.health(asked)
@@ -125,8 +125,12 @@ def test_a_killed_leader_costs_two_or_three_seconds(seed: int) -> None:
     with pytest.raises(ServerError, match="connection refused"):
         answers.status_leader(quorum.servers, asked)
     gap = quorum.world.wait_until(lambda: quorum.leader not in {dead, ""})
+    with pytest.raises(ServerError, match="Not ready to serve consistent reads"):
+        answers.status_leader(quorum.servers, asked)
+    serves = gap + quorum.world.wait_until(lambda: quorum.leads(asked))
 
     assert 1.3 <= gap <= 3.0
+    assert 2.0 <= serves <= 4.0
     assert answers.status_leader(quorum.servers, asked) != f"{dead}:4647"
     assert [up for _, up in quorum.world.led] == [True, False, True]
     assert quorum.health(asked)[1]["Servers"] is None  # nothing known in the first seconds
@@ -310,7 +314,7 @@ def test_a_joiner_that_hangs_is_promoted_all_the_same() -> None:
     quorum = Quorum()
     joiner = quorum.start(4)
     quorum.world.wait_until(lambda: joiner in quorum.peers(quorum.leader))
-    quorum.world.wait(2.1)  # autopilot has looked at it once
+    quorum.world.wait(7)  # autopilot has heard it once
     agents.freeze(quorum.servers, joiner)
     quorum.world.wait(22)
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from providers.sandbox.world.servers import autopilot, gossip, raft
+from providers.sandbox.world.servers import autopilot, election, gossip, raft
 from providers.sandbox.world.servers.state import ALIVE, DOWN, FROZEN, LEAVING, LEFT, UP, ServerAgent
 
 if TYPE_CHECKING:
     from providers.sandbox.world.servers.context import Servers
 
-_PROCESS_ENDS = (2.3, 3.0)  # seconds after a graceful leave began
+_PROCESS_ENDS = (2.1, 3.1)  # seconds after a graceful leave began
 
 
 def register(servers: Servers) -> None:
     """Let servers live."""
     gossip.register(servers)
     raft.register(servers)
+    election.register(servers)
     autopilot.register(servers)
     servers.kernel.on("server.left", lambda address, life: _left(servers, address, life))
     servers.kernel.on("server.ended", lambda address, life: _ended(servers, address, life))
@@ -24,17 +25,20 @@ def register(servers: Servers) -> None:
 
 def start(servers: Servers, agent: ServerAgent) -> None:
     """Start an agent on an empty disk; whatever was at its address before is gone with its disk."""
+    if (before := servers.state.agents.get(agent.address)) is not None:
+        agent.life = before.life + 1
     servers.state.agents[agent.address] = agent
     gossip.come_up(servers, agent)
+    raft.process_back(servers, agent)
 
 
 def restart(servers: Servers, address: str) -> None:
     """Start an agent again with its data."""
     agent = servers.state.agents[address]
     agent.process, agent.life = UP, agent.life + 1
-    agent.joined = agent.left = agent.contacted = False
+    agent.joined = agent.left = False
+    agent.leader = ""
     gossip.come_up(servers, agent)
-    gossip.spread(servers, agent, ALIVE)
     raft.process_back(servers, agent)
 
 
@@ -43,7 +47,7 @@ def kill(servers: Servers, address: str) -> None:
     agent = servers.state.agents.get(address)
     if agent is None or agent.process == DOWN:
         return
-    agent.process = DOWN
+    agent.process, agent.leader = DOWN, ""
     if not agent.left:
         gossip.fall_silent(servers, agent)
     raft.process_gone(servers, agent)
@@ -62,7 +66,7 @@ def thaw(servers: Servers, address: str) -> None:
     agent = servers.state.agents[address]
     agent.process, agent.life = UP, agent.life + 1
     gossip.spread(servers, agent, ALIVE)
-    raft.process_back(servers, agent)
+    raft.process_back(servers, agent, new_process=False)
 
 
 def terminate(servers: Servers, address: str) -> None:
@@ -80,7 +84,8 @@ def terminate(servers: Servers, address: str) -> None:
     if cluster is not None and cluster.leader == address and len(cluster.peers) > 1:
         raft.remove(servers, cluster, agent.id)  # a leader takes itself out first
     servers.kernel.after(0.8, "server.left", address, agent.life)
-    servers.kernel.after(servers.kernel.chance().uniform(*_PROCESS_ENDS), "server.ended", address, agent.life)
+    ends = servers.lots.seconds("process-ends", agent.name, *_PROCESS_ENDS)
+    servers.kernel.after(ends, "server.ended", address, agent.life)
 
 
 def _left(servers: Servers, address: str, life: int) -> None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from providers.sandbox.world.ec2.prices import noise
 from providers.sandbox.world.epoch import to_datetime
-from providers.sandbox.world.servers import gossip, raft
-from providers.sandbox.world.servers.autopilot import failure_tolerance, status_of
-from providers.sandbox.world.servers.state import ALIVE, FAILED, LEFT, RaftCluster, ServerAgent
+from providers.sandbox.world.servers import election, gossip, raft
+from providers.sandbox.world.servers.autopilot import failure_tolerance
+from providers.sandbox.world.servers.state import RaftCluster, Seen, ServerAgent
 
 if TYPE_CHECKING:
     from providers.sandbox.world.servers.context import Servers
@@ -77,7 +77,7 @@ def self_(servers: Servers, address: str) -> Json:
     """``GET /v1/agent/self``: configuration, member and figures of this agent, as far as anybody reads them."""
     agent = _agent(servers, address)
     cluster = servers.cluster_of(agent)
-    leads = cluster is not None and cluster.leader == address
+    leads = agent.leader == address
     return {
         "config": {
             "Name": agent.name,
@@ -89,15 +89,17 @@ def self_(servers: Servers, address: str) -> Json:
         },
         "member": next(m for m in members(servers, address)["Members"] if m["Name"] == agent.full_name),
         "stats": {
-            "nomad": {"server": "true", "leader": str(leads).lower(), "leader_addr": _leader_address(servers, agent)},
+            "nomad": {"server": "true", "leader": str(leads).lower(), "leader_addr": _leader_address(agent)},
             "raft": {"state": "Leader" if leads else "Follower", "term": str(cluster.term if cluster else 0)},
         },
     }
 
 
-def health(servers: Servers, address: str) -> Json:
-    """``GET /v1/agent/health``: 500 while this server knows no leader."""
+def health(servers: Servers, address: str, *, stale: bool = False) -> Json:
+    """``GET /v1/agent/health``: 500 while this server knows no leader; with stale it says so at once."""
     agent = _agent(servers, address)
+    if stale and not agent.leader:
+        raise ServerError(500, '{"server":{"ok":false,"message":"no leader"}}')
     try:
         _forwarded(servers, agent)
     except ServerError as no:
@@ -109,8 +111,13 @@ def status_leader(servers: Servers, address: str, *, stale: bool = False) -> str
     """``GET /v1/status/leader``: the leader's RPC address; "" with stale and none known."""
     agent = _agent(servers, address)
     if stale:
-        return _leader_address(servers, agent)
+        return _leader_address(agent)
     return f"{_forwarded(servers, agent).leader}:{_RPC_PORT}"
+
+
+def regions(servers: Servers, address: str) -> list[str]:
+    """``GET /v1/regions``: all that this server ever heard of, dead ones too."""
+    return sorted({m.region for m in _agent(servers, address).members.values()})
 
 
 def status_peers(servers: Servers, address: str, *, stale: bool = False) -> list[str]:
@@ -125,13 +132,14 @@ def raft_configuration(servers: Servers, address: str, *, stale: bool = False) -
     agent = _agent(servers, address)
     cluster = servers.cluster_of(agent) if stale else _forwarded(servers, agent)
     peers = agent.config if stale or cluster is None else cluster.peers
-    leader = _leader_address(servers, agent)
+    leader = _leader_address(agent)
+    by_address = {m.address: m.name for m in agent.members.values()}
     return {
         "Index": 0,
         "Servers": [
             {
                 "ID": p.id,
-                "Node": p.name if p.name in agent.members and agent.members[p.name].id == p.id else "(unknown)",
+                "Node": by_address.get(p.address, "(unknown)"),
                 "Address": f"{p.address}:{_RPC_PORT}",
                 "Leader": f"{p.address}:{_RPC_PORT}" == leader,
                 "Voter": p.voter,
@@ -146,14 +154,14 @@ def autopilot_health(servers: Servers, address: str) -> tuple[int, Json]:
     """``GET /v1/operator/autopilot/health``: the leader's belief; 429 with the same body unless all are well."""
     cluster = _forwarded(servers, _agent(servers, address))
     leader = servers.state.agents[cluster.leader]
-    shown = [_server_health(servers, cluster, leader, i) for i in range(len(cluster.peers)) if cluster.health]
+    shown = [_server_health(servers, cluster, leader, s) for s in cluster.seen.values() if cluster.shown]
     healthy = bool(shown) and all(s["Healthy"] for s in shown)
     body: Json = {
         "Healthy": healthy,
-        "FailureTolerance": failure_tolerance(cluster),
+        "FailureTolerance": failure_tolerance(cluster) if shown else 0,
         "Servers": shown or None,
         "Leader": leader.id,
-        "Voters": [p.id for p in cluster.peers if p.voter],
+        "Voters": [s["ID"] for s in shown if s["Voter"]],
     }
     return (200 if healthy else 429), body
 
@@ -185,23 +193,8 @@ def join(servers: Servers, address: str, targets: list[str]) -> Json:
 
 
 def force_leave(servers: Servers, address: str, name: str, *, prune: bool = False) -> None:
-    """``PUT /v1/agent/force-leave``: a failed member becomes left, or forgotten; a living one refutes it."""
-    agent = _agent(servers, address)
-    known = agent.members.get(name)
-    if known is None or (servers.up(known.address) is not None and known.status == ALIVE):
-        return
-    subject = servers.state.agents.get(known.address)
-    for observer in list(servers.state.agents.values()):
-        if servers.up(observer.address) is None or observer.members.get(name) is None:
-            continue
-        if observer.members[name].address != known.address:
-            continue
-        if prune:
-            del observer.members[name]
-        elif observer.members[name].status in {ALIVE, FAILED}:
-            observer.members[name].status = LEFT
-        if subject is not None:
-            raft.member_gone(servers, observer, subject, LEFT)
+    """``PUT /v1/agent/force-leave``: 200 whatever came of it."""
+    gossip.force_leave(servers, _agent(servers, address), name, prune=prune)
 
 
 def remove_peer(servers: Servers, address: str, *, server_id: str) -> None:
@@ -212,16 +205,18 @@ def remove_peer(servers: Servers, address: str, *, server_id: str) -> None:
     raft.remove(servers, cluster, server_id)
 
 
-def transfer_leadership(servers: Servers, address: str, *, server_id: str) -> Json:
-    """``PUT /v1/operator/raft/transfer-leadership?id=``: 400 for one that is no voter."""
+def transfer_leadership(servers: Servers, address: str, *, server_id: str = "", to_address: str = "") -> Json:
+    """``PUT /v1/operator/raft/transfer-leadership``, by ``id`` or ``address``: 400 for one that is no voter."""
     cluster = _forwarded(servers, _agent(servers, address))
-    target = next((p for p in cluster.peers if p.id == server_id and p.voter), None)
+    wanted = (p for p in cluster.peers if p.id == server_id or f"{p.address}:{_RPC_PORT}" == to_address)
+    target = next((p for p in wanted if p.voter), None)
     if target is None:
         raise ServerError(400, f'id "{server_id}" was not found in the Raft configuration')
     old = next(p for p in cluster.peers if p.address == cluster.leader)
     noop = target.address == cluster.leader
     if not noop:
-        raft.transfer(servers, cluster, target.address)
+        cluster.wounded = False
+        election.take_lead(servers, cluster, target.address)
     return {
         "From": {"ID": old.id, "Address": f"{old.address}:{_RPC_PORT}"},
         "To": {"ID": target.id, "Address": f"{target.address}:{_RPC_PORT}"},
@@ -230,9 +225,30 @@ def transfer_leadership(servers: Servers, address: str, *, server_id: str) -> Js
     }
 
 
-def require_leader(servers: Servers, address: str) -> None:
-    """Refuse a call that needs the leader, in the words of the server at this address, when it cannot reach one."""
-    _forwarded(servers, _agent(servers, address))
+def write(servers: Servers, address: str) -> None:
+    """Commit something through the server at this address, or refuse it in its words.
+
+    While a leader has lost its majority and does not know it yet the write may or may not have happened.
+    """
+    cluster = _forwarded(servers, _agent(servers, address))
+    if len(election.able(servers, cluster)) < election.quorum(cluster):
+        raise ServerError(500, "raft apply failed: leadership lost while committing log")
+
+
+def require_leader(servers: Servers, address: str, *, region: str = "") -> None:
+    """Refuse a call that needs the leader, in the words of the server at this address, when it cannot reach one.
+
+    With ``region`` the call goes to a server of that region, if one is known.
+    """
+    agent = _agent(servers, address)
+    if region and region != agent.region:
+        there = [m.address for m in agent.members.values() if m.region == region]
+        if not there:
+            raise ServerError(500, "No path to region")
+        if (abroad := next((a for a in map(servers.up, there) if a is not None), None)) is None:
+            raise ServerError(500, "rpc error: stream closed")
+        agent = abroad
+    _forwarded(servers, agent)
 
 
 def _agent(servers: Servers, address: str) -> ServerAgent:
@@ -241,48 +257,43 @@ def _agent(servers: Servers, address: str) -> ServerAgent:
     return agent
 
 
-def _cluster_that_holds(servers: Servers, agent: ServerAgent) -> RaftCluster | None:
-    """Give the agent's cluster if it has this agent as a peer: one that was removed hears of no leader."""
-    cluster = servers.cluster_of(agent)
-    return cluster if cluster is not None and any(p.id == agent.id for p in cluster.peers) else None
-
-
-def _leader_address(servers: Servers, agent: ServerAgent) -> str:
-    cluster = _cluster_that_holds(servers, agent)
-    return f"{cluster.leader}:{_RPC_PORT}" if cluster is not None and cluster.leader else ""
+def _leader_address(agent: ServerAgent) -> str:
+    return f"{agent.leader}:{_RPC_PORT}" if agent.leader else ""
 
 
 def _forwarded(servers: Servers, agent: ServerAgent) -> RaftCluster:
-    cluster = _cluster_that_holds(servers, agent)
-    if cluster is None or not cluster.leader:
+    """Give the cluster whose leader answers what this server forwards."""
+    cluster = servers.cluster_of(agent)
+    if cluster is None or not agent.leader:
         raise ServerError(500, "No cluster leader", took=_NO_LEADER_WAIT)
-    if servers.leader_of(cluster) is None:  # dead, and nobody has noticed yet
-        dial = f"dial tcp {cluster.leader}:{_RPC_PORT}: connect: connection refused"
+    if servers.up(agent.leader) is None:  # dead, and nobody has noticed yet
+        dial = f"dial tcp {agent.leader}:{_RPC_PORT}: connect: connection refused"
         raise ServerError(500, f"rpc error: failed to get conn: {dial}")
+    if cluster.leader != agent.leader:
+        raise ServerError(500, "rpc error: No cluster leader", took=_NO_LEADER_WAIT)
+    if cluster.established_at is None:
+        raise ServerError(500, "Not ready to serve consistent reads", took=_NO_LEADER_WAIT)
     return cluster
 
 
-def _server_health(servers: Servers, cluster: RaftCluster, leader: ServerAgent, place: int) -> Json:
-    peer = cluster.peers[place]
-    known = cluster.health.get(peer.id)
-    answers = (agent := servers.up(peer.address)) is not None and agent.id == peer.id
+def _server_health(servers: Servers, cluster: RaftCluster, leader: ServerAgent, seen: Seen) -> Json:
+    answers = (agent := servers.up(seen.address)) is not None and agent.id == seen.id
     now = servers.kernel.now
-    figures_at = now if answers else (known.figures_at if known else None)
+    figures_at = now if answers and seen.figures_at is not None else seen.figures_at
     contact = "0s"
-    if peer.address != cluster.leader and figures_at is not None:  # frozen when it stopped answering, else moving
-        contact = f"{5 + 75 * noise(servers.kernel.timeline.seed, peer.id, int(figures_at / 2)):.6f}ms"
-    status = status_of(leader, peer.name, peer.address)
+    if seen.address != cluster.leader and figures_at is not None:  # frozen when it stopped answering, else moving
+        contact = f"{5 + 75 * noise(servers.kernel.timeline.seed, seen.id, int(figures_at / 2)):.6f}ms"
     return {
-        "ID": peer.id,
-        "Name": peer.name,
-        "Address": f"{peer.address}:{_RPC_PORT}",
-        "SerfStatus": LEFT if status == FAILED else status,
-        "Version": leader.members[peer.name].build if peer.name in leader.members else "",
-        "Leader": peer.address == cluster.leader,
+        "ID": seen.id,
+        "Name": seen.name,
+        "Address": f"{seen.address}:{_RPC_PORT}",
+        "SerfStatus": seen.status,
+        "Version": leader.members[seen.name].build if seen.name in leader.members else "",
+        "Leader": seen.address == cluster.leader,
         "LastContact": contact,
         "LastTerm": cluster.term,
         "LastIndex": cluster.index,
-        "Healthy": known is not None and known.healthy,
-        "Voter": peer.voter,
-        "StableSince": to_datetime(known.stable_since if known else now).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "Healthy": seen.healthy,
+        "Voter": seen.voter,
+        "StableSince": to_datetime(seen.stable_since).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from providers.sandbox.world.servers.lots import Drawn, Lots
 from providers.sandbox.world.servers.state import UP, RaftCluster, ServerAgent, ServersState
 
 if TYPE_CHECKING:
@@ -18,13 +19,19 @@ class Servers:
     """The server agents with their surroundings.
 
     ``discover`` gives the private addresses of running instances with a tag (go-discover); ``led`` is told whenever the
-    cluster that holds the jobs gains or loses its leader.
+    cluster that holds the jobs gains or loses its leader. ``told`` answers what chance decides; None: the seed does.
     """
 
     state: ServersState
     kernel: Kernel
     discover: Callable[[str, str], list[str]]
     led: Callable[[bool], None]
+    told: Lots | None = None
+
+    @property
+    def lots(self) -> Lots:
+        """What chance decides."""
+        return self.told or Drawn(self.kernel)
 
     def up(self, address: str) -> ServerAgent | None:
         """Give the agent that answers at an address, if one does."""
@@ -38,3 +45,8 @@ class Servers:
     def leader_of(self, cluster: RaftCluster) -> ServerAgent | None:
         """Give the agent that leads a cluster, if it lives."""
         return self.up(cluster.leader) if cluster.leader else None
+
+    def living(self, cluster: RaftCluster) -> list[ServerAgent]:
+        """Give the peers of a cluster that answer, in its order."""
+        found = [(self.up(p.address), p) for p in cluster.peers]
+        return [agent for agent, peer in found if agent is not None and agent.id == peer.id]

@@ -1,45 +1,58 @@
-"""Raft: forming, electing, adding and removing peers (facts: nomad §6.1-§6.5; recordings/servers 01-10, 22, 26, 31)."""
+"""Raft: forming, adding and removing peers (facts: nomad §6.1-§6.5; recordings/servers 01-12, 17, 22, 29-31).
+
+Who leads is decided in ``election``; this file says who belongs to a cluster, and what each server's own log and view
+of the leader are.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from providers.sandbox.world.servers.state import ALIVE, LEFT, UP, Member, Peer, RaftCluster, ServerAgent, ServerHealth
+from providers.sandbox.world.servers.beats import PASS, until_beat, wake_autopilot
+from providers.sandbox.world.servers.election import FIRST, SHORT, able, call_election, lose, quorum, step_down
+from providers.sandbox.world.servers.state import ALIVE, LEFT, Member, Peer, RaftCluster, ServerAgent
 
 if TYPE_CHECKING:
     from providers.sandbox.world.servers.context import Servers
 
-_FIRST_ELECTION = (0.3, 1.2)
+_BOOTSTRAP = (0.0, 0.3)
 _NOTICED = (1.3, 1.9)  # a dead leader's followers wait for their heartbeat timeout
-_ELECTION = (0.1, 0.6)
 _LEASE = 0.5  # a leader without a majority steps down
-_ADDING = (0.1, 0.4)
-_LEADER_PASS = (15.0, 60.0)  # until the leader's next look at all members
-_AUTOPILOT_STEP, _AUTOPILOT_PASS = 2.0, 10.0
+_ADDING = (0.05, 0.3)
+_CONTACT = (0.15, 0.4)
+_FORGETS = (1.0, 2.3)  # a removed server hears of its leader for so long
+_CATCHES_UP = (3.5, 4.8)  # one that was removed while it was down hears of that, or not at all,
+_LINGERS = (5.0, 7.0)  # and of its leader for so long
+_FIGURES = (0.2, 5.0)  # until a new process answers autopilot
 
 
 def register(servers: Servers) -> None:
-    """Let clusters elect, and look after their peers."""
+    """Let clusters look after their peers."""
     on = servers.kernel.on
+    on("raft.bootstrap", lambda address, life: _bootstrap(servers, address, life))
     on("raft.lost", lambda cluster, term: _lost(servers, cluster, term))
-    on("raft.elect", lambda cluster, election: _elect(servers, cluster, election))
     on("raft.add", lambda cluster, address: _add(servers, cluster, address))
     on("raft.contact", lambda address, life: _contact(servers, address, life))
-    on("raft.pass", lambda cluster: _leader_pass(servers, cluster))
+    on("raft.catchup", lambda address, life: _catch_up(servers, address, life))
+    on("raft.forgotten", lambda address, life: _forgotten(servers, address, life))
+    on("raft.pass", lambda cluster, term: _pass_due(servers, cluster, term))
 
 
-def quorum(cluster: RaftCluster) -> int:
-    """How many voters decide."""
-    return sum(p.voter for p in cluster.peers) // 2 + 1
+def wake_bootstrap(servers: Servers, agent: ServerAgent) -> None:
+    """Let a server that heard something new consider to form a cluster."""
+    if not agent.cluster and agent.expect > 0:
+        delay = servers.lots.seconds("bootstrap", agent.name, *_BOOTSTRAP)
+        servers.kernel.after(delay, "raft.bootstrap", agent.address, agent.life)
 
 
-def consider_bootstrap(servers: Servers, agent: ServerAgent) -> None:
+def _bootstrap(servers: Servers, address: str, life: int) -> None:
     """Form a cluster if this server's log is empty and it sees as many servers as it expects (``maybeBootstrap``).
 
     Everyone whom gossip lists is asked, the dead too: one that does not answer, has peers, or expects another number
     ends it.
     """
-    if agent.cluster or agent.expect < 1:
+    agent = servers.up(address)
+    if agent is None or agent.life != life or agent.cluster:
         return
     seen = [m for m in agent.members.values() if m.region == agent.region]
     if len(seen) < agent.expect or any(m.expect not in {0, agent.expect} for m in seen):
@@ -53,18 +66,27 @@ def consider_bootstrap(servers: Servers, agent: ServerAgent) -> None:
         peers=[Peer(id=m.id, name=m.name, address=m.address, voter=True) for m in _by_address(seen)],
     )
     servers.state.clusters[cluster.id] = cluster
-    agent.cluster, agent.config = cluster.id, _copy(cluster.peers)
-    _call_election(servers, cluster, _FIRST_ELECTION)
+    agent.cluster, agent.config = cluster.id, copied(cluster.peers)
+    call_election(servers, cluster, FIRST)
 
 
 def member_alive(servers: Servers, observer: ServerAgent, subject: ServerAgent) -> None:
-    """Let the leader add a server of its region that it hears of."""
+    """Let the leader add a server of its region that gossip tells has joined."""
     cluster = servers.cluster_of(observer)
     if cluster is None or cluster.leader != observer.address or subject.region != cluster.region:
         return
     if all(p.id != subject.id for p in cluster.peers):
-        servers.kernel.after(servers.kernel.chance().uniform(*_ADDING), "raft.add", cluster.id, subject.address)
+        delay = servers.lots.seconds("adding", subject.name, *_ADDING)
+        servers.kernel.after(delay, "raft.add", cluster.id, subject.address)
     wake_autopilot(servers, cluster)
+
+
+def member_known(servers: Servers, observer: ServerAgent) -> None:
+    """Let the leader look later at a record that changed without a join."""
+    cluster = servers.cluster_of(observer)
+    if cluster is not None and cluster.leader == observer.address:
+        wake_pass(servers, cluster)
+        wake_autopilot(servers, cluster)
 
 
 def member_gone(servers: Servers, observer: ServerAgent, subject: ServerAgent, status: str) -> None:
@@ -82,16 +104,26 @@ def process_gone(servers: Servers, agent: ServerAgent) -> None:
     cluster = servers.cluster_of(agent)
     if cluster is None:
         return
+    if (seen := cluster.seen.get(agent.id)) is not None and seen.figures_at is not None:
+        seen.figures_at = servers.kernel.now
     if cluster.leader == agent.address:
-        servers.kernel.after(servers.kernel.chance().uniform(*_NOTICED), "raft.lost", cluster.id, cluster.term)
-    elif cluster.leader and len(_able(servers, cluster)) < quorum(cluster):
+        noticed = servers.lots.seconds("leader-missed", agent.name, *_NOTICED)
+        servers.kernel.after(noticed, "raft.lost", cluster.id, cluster.term)
+    elif cluster.leader and len(able(servers, cluster)) < quorum(cluster):
         servers.kernel.after(_LEASE, "raft.lost", cluster.id, cluster.term)
     wake_autopilot(servers, cluster)
 
 
-def process_back(servers: Servers, agent: ServerAgent) -> None:
+def process_back(servers: Servers, agent: ServerAgent, *, new_process: bool = True) -> None:
     """Note that a server answers again: its leader speaks to it, or an election becomes possible."""
-    servers.kernel.after(servers.kernel.chance().uniform(0.15, 0.4), "raft.contact", agent.address, agent.life)
+    if new_process:
+        agent.figures_from = servers.kernel.now + servers.lots.seconds("figures", agent.name, *_FIGURES)
+        cluster = servers.cluster_of(agent)
+        if cluster is not None and cluster.leader == agent.address:
+            lose(servers, cluster)  # it led until its process ended
+            call_election(servers, cluster, _NOTICED)
+    delay = servers.lots.seconds("contact", agent.name, *_CONTACT)
+    servers.kernel.after(delay, "raft.contact", agent.address, agent.life)
 
 
 def remove(servers: Servers, cluster: RaftCluster, server_id: str) -> None:
@@ -99,133 +131,75 @@ def remove(servers: Servers, cluster: RaftCluster, server_id: str) -> None:
     gone = next(p for p in cluster.peers if p.id == server_id)
     cluster.peers = [p for p in cluster.peers if p.id != server_id]
     cluster.index += 1
-    cluster.health.pop(server_id, None)
-    replicate(servers, cluster)
     agent = servers.up(gone.address)
-    if agent is not None and agent.id == server_id:
-        agent.config = _copy(cluster.peers)
-        if not agent.left:
-            servers.kernel.after(servers.kernel.chance().uniform(*_LEADER_PASS), "raft.pass", cluster.id)
+    replicate(servers, cluster)
+    if agent is not None and agent.cluster == cluster.id:
+        agent.config = copied(cluster.peers)
+        delay = servers.lots.seconds("forgets", agent.name, *_FORGETS)
+        servers.kernel.after(delay, "raft.forgotten", agent.address, agent.life)
+        wake_pass(servers, cluster)
     if cluster.leader == gone.address:
         step_down(servers, cluster)
-
-
-def step_down(servers: Servers, cluster: RaftCluster) -> None:
-    """End a leadership that the others know has ended."""
-    cluster.leader = ""
-    if servers.state.primary == cluster.id:
-        servers.led(False)  # noqa: FBT003 - the callback's one argument is its name
-    _call_election(servers, cluster, _NOTICED)
-
-
-def transfer(servers: Servers, cluster: RaftCluster, address: str) -> None:
-    """Hand leadership to a voter; no write fails."""
-    _take_lead(servers, cluster, address)
+    wake_autopilot(servers, cluster)
 
 
 def replicate(servers: Servers, cluster: RaftCluster) -> None:
     """Let every living peer write the configuration into its own log."""
-    for peer in cluster.peers:
-        agent = servers.up(peer.address)
-        if agent is not None and agent.id == peer.id:
-            agent.cluster, agent.config, agent.contacted = cluster.id, _copy(cluster.peers), True
+    for agent in servers.living(cluster):
+        agent.cluster, agent.config, agent.leader = cluster.id, copied(cluster.peers), cluster.leader
 
 
-def wake_autopilot(servers: Servers, cluster: RaftCluster) -> None:
-    """Let autopilot look again at its next beat: every 2 s at health, every 10 s at whom to promote or remove."""
-    if not cluster.leader:
+def leader_pass(servers: Servers, cluster: RaftCluster) -> None:
+    """Let the leader compare all members with its peers: add who is alive, remove who left."""
+    if (leader := servers.leader_of(cluster)) is None:
         return
-    if not cluster.autopilot_awake:
-        cluster.autopilot_awake = True
-        servers.kernel.after(_until_beat(servers, cluster, _AUTOPILOT_STEP), "autopilot.look", cluster.id, cluster.term)
-    if not cluster.reconcile_due:
-        cluster.reconcile_due = True
-        servers.kernel.after(_until_beat(servers, cluster, _AUTOPILOT_PASS), "autopilot.act", cluster.id, cluster.term)
+    for member in list(leader.members.values()):
+        subject = servers.state.agents.get(member.address)
+        if subject is None or subject.id != member.id or subject.region != cluster.region:
+            continue
+        if member.status == ALIVE and servers.up(subject.address) is not None:
+            _add(servers, cluster.id, subject.address)
+        elif member.status == LEFT:
+            member_gone(servers, leader, subject, LEFT)
 
 
-def _until_beat(servers: Servers, cluster: RaftCluster, step: float) -> float:
-    passed = servers.kernel.now - cluster.leader_since
-    beats = int(passed / step + 1e-6) + 1  # never the beat that is striking now, whatever rounding made of it
-    return beats * step - passed
+def wake_pass(servers: Servers, cluster: RaftCluster) -> None:
+    """Let the leader's next pass happen; while nothing is to be found, passes are left out."""
+    if cluster.leader and cluster.established_at is not None and not cluster.pass_due:
+        cluster.pass_due = True
+        delay = until_beat(servers, cluster, PASS)
+        servers.kernel.after(delay, "raft.pass", cluster.id, cluster.term)
 
 
-def _able(servers: Servers, cluster: RaftCluster) -> list[Peer]:
-    """Voters that can vote now."""
-    return [p for p in cluster.peers if p.voter and (a := servers.up(p.address)) is not None and a.id == p.id]
-
-
-def _call_election(servers: Servers, cluster: RaftCluster, wait: tuple[float, float]) -> None:
-    if cluster.electing or cluster.leader or len(_able(servers, cluster)) < quorum(cluster):
-        return
-    cluster.electing, cluster.election = True, cluster.election + 1
-    servers.kernel.after(servers.kernel.chance().uniform(*wait), "raft.elect", cluster.id, cluster.election)
+def copied(peers: list[Peer]) -> list[Peer]:
+    """Give a configuration of its own, for one server's log."""
+    return [Peer(id=p.id, name=p.name, address=p.address, voter=p.voter) for p in peers]
 
 
 def _lost(servers: Servers, cluster_id: str, term: int) -> None:
     cluster = servers.state.clusters[cluster_id]
     if cluster.term != term or not cluster.leader:
         return
-    leads = servers.leader_of(cluster)
-    if leads is not None and leads.process == UP and len(_able(servers, cluster)) >= quorum(cluster):
+    if servers.leader_of(cluster) is not None and len(able(servers, cluster)) >= quorum(cluster):
         return  # it came back in time
-    cluster.leader, cluster.elected_after_loss = "", True
-    if servers.state.primary == cluster.id:
-        servers.led(False)  # noqa: FBT003 - the callback's one argument is its name
-    _call_election(servers, cluster, _ELECTION)
+    lose(servers, cluster)
+    call_election(servers, cluster, SHORT)
 
 
-def _elect(servers: Servers, cluster_id: str, election: int) -> None:
+def _pass_due(servers: Servers, cluster_id: str, term: int) -> None:
     cluster = servers.state.clusters[cluster_id]
-    if cluster.election != election:
-        return
-    cluster.electing = False
-    able = _able(servers, cluster)
-    candidates = [p for p in able if servers.state.agents[p.address].cluster == cluster.id]
-    if cluster.leader or len(able) < quorum(cluster) or not candidates:
-        return
-    _take_lead(servers, cluster, servers.kernel.chance().choice(candidates).address)
-
-
-def _take_lead(servers: Servers, cluster: RaftCluster, address: str) -> None:
-    now = servers.kernel.now
-    cluster.leader, cluster.leader_since = address, now
-    cluster.term, cluster.index = cluster.term + 1, cluster.index + 2
-    cluster.autopilot_awake = cluster.reconcile_due = False
-    known = {} if cluster.elected_after_loss else cluster.health
-    cluster.health = {}
-    if not cluster.elected_after_loss:  # otherwise its list is empty for some seconds
-        for peer in cluster.peers:
-            healthy = peer.address == address or (peer.id in known and known[peer.id].healthy)
-            cluster.health[peer.id] = known.get(peer.id) or ServerHealth(
-                healthy=healthy, stable_since=now, figures_at=now if healthy else None
-            )
-    cluster.elected_after_loss = False
-    replicate(servers, cluster)
-    wake_autopilot(servers, cluster)
-    servers.state.primary = servers.state.primary or cluster.id
-    if servers.state.primary == cluster.id:
-        servers.led(True)  # noqa: FBT003 - the callback's one argument is its name
-    _leader_pass(servers, cluster.id)
-
-
-def _leader_pass(servers: Servers, cluster_id: str) -> None:
-    """Let the leader compare all members with its peers."""
-    cluster = servers.state.clusters[cluster_id]
-    if (leader := servers.leader_of(cluster)) is None:
-        return
-    for member in list(leader.members.values()):
-        subject = servers.state.agents.get(member.address)
-        if subject is None or subject.id != member.id:
-            continue
-        if member.status == ALIVE and subject.process == UP:
-            member_alive(servers, leader, subject)
-        elif member.status == LEFT:
-            member_gone(servers, leader, subject, LEFT)
+    if cluster.term == term:
+        cluster.pass_due = False
+        leader_pass(servers, cluster)
 
 
 def _add(servers: Servers, cluster_id: str, address: str) -> None:
     cluster, agent = servers.state.clusters[cluster_id], servers.up(address)
     if agent is None or not cluster.leader or any(p.id == agent.id for p in cluster.peers):
+        return
+    other = servers.cluster_of(agent)
+    if other is not None and other.id != cluster.id and other.leader:
+        _merge(servers, cluster, other)
         return
     cluster.peers = [p for p in cluster.peers if p.address != address]  # an old id at this address goes first
     cluster.peers.append(Peer(id=agent.id, name=agent.full_name, address=address, voter=False))
@@ -234,19 +208,56 @@ def _add(servers: Servers, cluster_id: str, address: str) -> None:
     wake_autopilot(servers, cluster)
 
 
+def _merge(servers: Servers, one: RaftCluster, other: RaftCluster) -> None:
+    """Let two clusters that met become one: each leader adds the other's, both step down, one side's log wins.
+
+    What the other side had written is gone (recordings/servers 31). The side that holds the jobs wins here, else the
+    one with more voters.
+    """
+    sides = sorted((one, other), key=lambda c: (c.id == servers.state.primary, sum(p.voter for p in c.peers)))
+    loser, winner = sides
+    for agent in servers.living(loser):
+        agent.cluster, agent.leader, agent.config = winner.id, "", copied(winner.peers)
+        if all(p.id != agent.id for p in winner.peers):
+            winner.peers.append(Peer(id=agent.id, name=agent.full_name, address=agent.address, voter=False))
+    loser.peers, loser.leader = [], ""
+    step_down(servers, winner)
+
+
 def _contact(servers: Servers, address: str, life: int) -> None:
+    agent = servers.up(address)
+    if agent is None or agent.life != life:
+        return
+    holding = [c for c in servers.state.clusters.values() if any(p.address == address for p in c.peers)]
+    cluster = servers.cluster_of(agent) or (holding[0] if holding else None)
+    if cluster is None:
+        return
+    if servers.leader_of(cluster) is None:
+        call_election(servers, cluster, SHORT)
+        return
+    agent.cluster, agent.leader = cluster.id, cluster.leader
+    if any(p.id == agent.id or p.address == address for p in cluster.peers):
+        agent.config = copied(cluster.peers)
+        wake_autopilot(servers, cluster)
+        return
+    if servers.lots.choose("catches-up", agent.name, ("yes", "no")) == "yes":
+        servers.kernel.after(servers.lots.seconds("catch-up", agent.name, *_CATCHES_UP), "raft.catchup", address, life)
+    servers.kernel.after(servers.lots.seconds("lingers", agent.name, *_LINGERS), "raft.forgotten", address, life)
+    wake_pass(servers, cluster)
+
+
+def _catch_up(servers: Servers, address: str, life: int) -> None:
+    agent = servers.up(address)
+    if agent is not None and agent.life == life and (cluster := servers.cluster_of(agent)) is not None:
+        agent.config = copied(cluster.peers)
+
+
+def _forgotten(servers: Servers, address: str, life: int) -> None:
     agent = servers.up(address)
     if agent is None or agent.life != life or (cluster := servers.cluster_of(agent)) is None:
         return
-    if servers.leader_of(cluster) is None:
-        _call_election(servers, cluster, _ELECTION)
-    elif any(p.id == agent.id for p in cluster.peers):
-        agent.config, agent.contacted = _copy(cluster.peers), True
-        wake_autopilot(servers, cluster)
-
-
-def _copy(peers: list[Peer]) -> list[Peer]:
-    return [Peer(id=p.id, name=p.name, address=p.address, voter=p.voter) for p in peers]
+    if all(p.id != agent.id for p in cluster.peers):
+        agent.leader = ""
 
 
 def _by_address(members: list[Member]) -> list[Member]:

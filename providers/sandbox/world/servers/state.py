@@ -34,6 +34,7 @@ class Member:
     expect: int
     build: str
     status: str = ALIVE
+    suspected: bool = False  # it does not answer and is not called failed yet; newcomers are not told of it
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,9 +57,12 @@ class ServerAgent:
     joined: bool = False
     left: bool = False
     members: dict[str, Member] = field(default_factory=dict)
+    met: list[str] = field(default_factory=list)  # addresses that its last process knew, to join again
+    forced_out: list[str] = field(default_factory=list)  # names whose forced leave it remembers
     cluster: str = ""  # the raft cluster its log belongs to; "": the log is empty
     config: list[Peer] = field(default_factory=list)  # the configuration in its own log
-    contacted: bool = False  # the leader has spoken to this process
+    leader: str = ""  # address of the leader that this process believes in
+    figures_from: float = 0.0  # when this process began to answer autopilot
 
     @property
     def full_name(self) -> str:
@@ -67,11 +71,16 @@ class ServerAgent:
 
 
 @dataclass(slots=True, kw_only=True)
-class ServerHealth:
-    """What autopilot believes of one server."""
+class Seen:
+    """What autopilot made of one server when it last looked."""
 
-    healthy: bool
-    stable_since: float
+    id: str
+    address: str
+    voter: bool
+    name: str = ""  # "" when gossip did not know it and no earlier look did
+    status: str = ALIVE
+    healthy: bool = False
+    stable_since: float = 0.0  # when it was first seen: what came later never moves it (recordings/http 205, 267)
     figures_at: float | None = None  # when it last answered: the figures shown are of then
 
 
@@ -94,16 +103,18 @@ class RaftCluster:
     region: str
     peers: list[Peer]
     leader: str = ""  # address; it may be dead and nobody has noticed yet
-    leader_since: float = 0.0
+    established_at: float | None = None  # when the leader began to serve; None: not yet
     term: int = 1
     index: int = 1
     election: int = 0  # elections called; earlier ones are void
     electing: bool = False
-    elected_after_loss: bool = False
-    health: dict[str, ServerHealth] = field(default_factory=dict)  # by server id
+    wounded: bool = False  # the last leader was lost while a voter did not answer
+    pass_due: bool = False
     autopilot: AutopilotSettings = field(default_factory=AutopilotSettings)
-    autopilot_awake: bool = False
-    reconcile_due: bool = False
+    seen: dict[str, Seen] = field(default_factory=dict)  # by server id
+    shown: bool = False  # before its second look a wounded cluster's autopilot tells of no server
+    look_due: bool = False
+    act_due: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
