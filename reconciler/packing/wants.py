@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,6 +11,7 @@ from schemas.plan import Hold, Reason
 from schemas.world import Evaluation, Job, Snapshot, TaskGroup
 
 SETTLES = timedelta(seconds=3)  # a younger blocked evaluation may be unblocked by what happens right now
+BURST = timedelta(seconds=10)  # so long a burst of submissions is waited for, to be bought as one
 _WORK = frozenset({"service", "batch"})
 
 
@@ -46,6 +47,7 @@ class Demand:
 
     wants: tuple[Want, ...] = ()
     holds: tuple[Hold, ...] = ()
+    deferred: tuple[Want, ...] = ()  # of a burst that is not over: they wait for the rest of it
 
 
 def demand(snapshot: Snapshot) -> Demand:
@@ -55,6 +57,7 @@ def demand(snapshot: Snapshot) -> Demand:
         return _paused(blocked, pending)
     wants: list[Want] = []
     holds: list[Hold] = []
+    unsettled = any(snapshot.observed_at - at < BURST for at in pending.values())
     for job in sorted(snapshot.jobs, key=lambda j: (j.namespace, j.id)):
         if job.type not in _WORK or job.stopped or job.parent:
             continue
@@ -67,6 +70,7 @@ def demand(snapshot: Snapshot) -> Demand:
             continue
         if snapshot.observed_at - evaluation.created_at < SETTLES:
             holds.append(_undecided(job, "its blocked evaluation is younger than 3 s"))
+            unsettled = True
             continue
         for group in queued:
             want = Want(job=job, group=group, copies=job.queued[group.name], since=evaluation.created_at)
@@ -75,13 +79,36 @@ def demand(snapshot: Snapshot) -> Demand:
                 wants.append(want)
             else:
                 holds.append(hold)
-    return Demand(wants=tuple(sorted(wants, key=lambda w: w.order)), holds=tuple(holds))
+    deferred = _burst(wants, snapshot.observed_at) if unsettled else frozenset()
+    if deferred:
+        holds.append(_deferred(deferred))
+    due = tuple(sorted((w for w in wants if w.since not in deferred), key=lambda w: w.order))
+    return Demand(wants=due, holds=tuple(holds), deferred=tuple(w for w in wants if w.since in deferred))
 
 
-def _evaluations(snapshot: Snapshot) -> tuple[dict[tuple[str, str], Evaluation], set[tuple[str, str]]]:
-    """Give each job's newest blocked evaluation, and the jobs with a pending one; to wait for a time is neither."""
+def _burst(wants: Sequence[Want], now: datetime) -> frozenset[datetime]:
+    """Give the times of the last burst of wants if it may go on: bought drop by drop, machines would come out dearer.
+
+    Wants that follow each other within 3 s are one burst, which ends after 10 s at the latest.
+    """
+    burst: list[datetime] = []
+    for since in sorted({want.since for want in wants}):
+        if burst and (since - burst[-1] > SETTLES or since - burst[0] >= BURST):
+            burst = []
+        burst.append(since)
+    return frozenset(burst) if burst and now - burst[0] < BURST else frozenset()
+
+
+def _deferred(times: frozenset[datetime]) -> Hold:
+    most = BURST // timedelta(seconds=1)
+    message = f"jobs are coming in since {min(times):%H:%M:%S}: what they lack is bought as one, {most} s later at most"
+    return Hold(subject="demand", reason=Reason.NOT_YET_DECIDED, message=message, passing=True)
+
+
+def _evaluations(snapshot: Snapshot) -> tuple[dict[tuple[str, str], Evaluation], dict[tuple[str, str], datetime]]:
+    """Give each job's newest blocked evaluation, and since when one is pending; to wait for a time is neither."""
     blocked: dict[tuple[str, str], Evaluation] = {}
-    pending: set[tuple[str, str]] = set()
+    pending: dict[tuple[str, str], datetime] = {}
     for evaluation in sorted(snapshot.evaluations, key=lambda e: (e.created_at, e.id)):
         job = (evaluation.namespace, evaluation.job_id)
         if evaluation.type not in _WORK or evaluation.node_id:
@@ -89,12 +116,12 @@ def _evaluations(snapshot: Snapshot) -> tuple[dict[tuple[str, str], Evaluation],
         if evaluation.status == "blocked":
             blocked[job] = evaluation
         elif evaluation.wait_until is None or evaluation.wait_until <= snapshot.observed_at:
-            pending.add(job)
+            pending[job] = evaluation.created_at
     return blocked, pending
 
 
-def _paused(blocked: dict[tuple[str, str], Evaluation], pending: set[tuple[str, str]]) -> Demand:
-    waiting = len(pending | blocked.keys())
+def _paused(blocked: Mapping[tuple[str, str], Evaluation], pending: Mapping[tuple[str, str], datetime]) -> Demand:
+    waiting = len(pending.keys() | blocked.keys())
     if not waiting:
         return Demand()
     message = (

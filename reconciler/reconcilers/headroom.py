@@ -23,8 +23,12 @@ def plan_headroom(snapshot: Snapshot, group: ClusterGroup) -> Plan:
     pools = [p for p in group.spec.pools if any(u.units for u in p.headroom)]
     if not pools:
         return Plan()
+    waiting = demand(snapshot)
+    if waiting.deferred and not waiting.wants:
+        message = "work is still coming in: the machines that it gets may leave the room that is missing"
+        return Plan.held("headroom", Reason.NOT_YET_DECIDED, message, passing=True)
     ground = survey(snapshot, group)
-    left = fill(ground, demand(snapshot).wants)  # what waits will take room first
+    left = fill(ground, waiting.wants)  # what waits will take room first
     plan = Plan()
     for pool in sorted(pools, key=lambda p: p.name):
         plan += _of_pool(ground, left, pool)
