@@ -7,6 +7,8 @@ from providers.sandbox.wire.nomad.route import delete, get, put
 from providers.sandbox.world.nomad.errors import ApiError
 from providers.sandbox.world.servers import answers
 
+SERVERS_ALONE = frozenset({"/v1/agent/join", "/v1/agent/force-leave"})  # a client agent has no such call
+
 
 def _leader(call: Call) -> Reply:
     return Reply(body=answers.status_leader(call.world.servers, call.address, stale=call.stale))
@@ -82,6 +84,10 @@ def _autopilot(call: Call) -> Reply:
     return Reply(body=answers.autopilot_configuration(call.world.servers, call.address))
 
 
+def _no_licence(_: Call) -> Reply:
+    return Reply(status=204, empty=True)
+
+
 ROUTES = [
     get("/v1/status/leader", _leader, forwarded=False),
     get("/v1/status/peers", _peers, forwarded=False),
@@ -96,4 +102,5 @@ ROUTES = [
     put("/v1/operator/raft/transfer-leadership", _transfer),
     get("/v1/operator/autopilot/health", _autopilot_health),
     get("/v1/operator/autopilot/configuration", _autopilot),
+    get("/v1/operator/license", _no_licence, forwarded=False),
 ]

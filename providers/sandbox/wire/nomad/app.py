@@ -1,4 +1,4 @@
-"""The simulated Nomad as an ASGI application: every server agent of the world at its own address.
+"""The simulated Nomad as an ASGI application: every agent of the world at its own address.
 
 The address is the host that the request names; a host name stands for a load balancer before all servers. Time is the
 world's: calls that wait, wait in it.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
@@ -17,6 +18,7 @@ from providers.sandbox.doors.time import Clock, catch_up
 from providers.sandbox.wire.nomad import agents, nodes, variables, work
 from providers.sandbox.wire.nomad.call import Call, Reply
 from providers.sandbox.wire.nomad.route import Route
+from providers.sandbox.world.nomad.agent import UP
 from providers.sandbox.world.nomad.errors import ApiError
 from providers.sandbox.world.servers import answers
 from providers.sandbox.world.servers.answers import ServerError
@@ -36,6 +38,14 @@ _LOOK_AGAIN = 1.0  # seconds between two looks for a leader
 _WAKE = 0.5  # seconds between two looks of a blocking query
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The server that answers, and whether a client agent was asked, which forwards."""
+
+    server: str
+    client: bool = False
+
+
 class NomadWire:
     """Answers requests to the world's Nomad. Nobody at the address: ``ConnectionRefusedError``, as networks say it."""
 
@@ -52,28 +62,31 @@ class NomadWire:
             if not message.get("more_body", False):
                 break
         headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
-        address = self._at(_host(scope, headers))
-        if address is None:
+        asked = self._at(_host(scope, headers))
+        if asked is None:
             while message["type"] != "http.disconnect":  # a frozen process: its kernel takes the connection
                 message = await receive()
             return
         path = scope.get("raw_path", scope["path"].encode()).decode()
-        reply = await self._reply(scope["method"], path, scope["query_string"].decode(), address, body)
+        reply = await self._reply(scope["method"], path, scope["query_string"].decode(), asked, body)
         await _send(reply, send, path=path, zipped="gzip" in headers.get("accept-encoding", ""))
 
-    def _at(self, host: str) -> str | None:
-        """Give the address of the server that answers there; None for one that hangs."""
+    def _at(self, host: str) -> Asked | None:
+        """Give who answers there: a server, or a client with the server it forwards to; None for one that hangs."""
         world = catch_up(self._world, self._clock)
-        agents_ = world.state.servers.agents
-        behind = [host] if host.replace(".", "").isdigit() else list(agents_)
-        up = next((h for h in behind if world.servers.up(h) is not None), None)
-        if up is not None:
-            return up
-        if any(h in agents_ and agents_[h].process == FROZEN for h in behind):
+        servers = world.state.servers.agents
+        behind = [host] if host.replace(".", "").isdigit() else list(servers)
+        if (up := next((h for h in behind if world.servers.up(h) is not None), None)) is not None:
+            return Asked(up)
+        if any(h in servers and servers[h].process == FROZEN for h in behind):
             return None
+        running = (agent for agent in world.nomad.state.agents.values() if agent.status == UP)
+        forwards = next((h for h in servers if world.servers.up(h) is not None), None)
+        if forwards is not None and any(agent.spec.address == host for agent in running):
+            return Asked(forwards, client=True)
         raise ConnectionRefusedError(f"dial tcp {host}:4646: connect: connection refused")
 
-    async def _reply(self, method: str, path: str, query: str, address: str, body: bytes) -> Reply:
+    async def _reply(self, method: str, path: str, query: str, asked: Asked, body: bytes) -> Reply:
         if path == "/":
             page = b'<a href="/ui/">Temporary Redirect</a>.\n\n'
             return Reply(status=307, raw=page, headers={"Location": "/ui/", "Content-Type": "text/html; charset=utf-8"})
@@ -83,9 +96,13 @@ class NomadWire:
         route, match = next(((r, m) for r, m in found if r.takes(method)), (None, None))
         if route is None or match is None:
             return _refused(405, "Invalid method")
+        if asked.client and path in agents.SERVERS_ALONE:
+            return _refused(501, "Invalid method")
+        if asked.client and path == "/v1/agent/health":
+            return Reply(body={"client": {"message": "ok", "ok": True}})
         call = Call(
             world=self._world,
-            address=address,
+            address=asked.server,
             method=method,
             path={name: unquote(text) for name, text in match.groupdict().items()},
             query=parse_qs(query, keep_blank_values=True),
@@ -98,9 +115,10 @@ class NomadWire:
                 return _refused(500, "No path to region")
             return await self._blocking(route, call)
         except ApiError as no:
-            return _refused(no.status, no.text, self._meta(call) if _missing(route, no) else {})
+            return _refused(no.status, no.text, self._as_of(route, call, no))
         except ServerError as no:
-            return _refused(no.status, no.text)
+            told = {"X-Nomad-Index": "0"} if path.startswith("/v1/var/") and method != "GET" else {}
+            return _refused(no.status, no.text, told)
 
     async def _blocking(self, route: Route, call: Call) -> Reply:
         """Answer once the index has passed the one that was named, or the wait is over."""
@@ -134,6 +152,12 @@ class NomadWire:
                 await self._clock.sleep(_LOOK_AGAIN)
                 waited += _LOOK_AGAIN
 
+    def _as_of(self, route: Route, call: Call, no: ApiError) -> dict[str, str]:
+        """Say as of when a no holds: who reads what is not there has looked, a variable's write asked the leader."""
+        if no.status == 404 and route.method == "GET":
+            return self._meta(call)
+        return {"X-Nomad-Index": "0"} if no.text.lower().startswith(("rpc error: ", "rpc error:: ")) else {}
+
     def _meta(self, call: Call) -> dict[str, str]:
         """Say what a read's headers say; since when a leaderless server is one, the world does not keep."""
         known = bool(answers.status_leader(self._world.servers, call.address, stale=True))
@@ -147,11 +171,6 @@ class NomadWire:
 def _host(scope: Message, headers: dict[str, str]) -> str:
     named = headers.get("host", "")
     return named.rpartition(":")[0] or named or str(scope["server"][0])
-
-
-def _missing(route: Route, no: ApiError) -> bool:
-    """A read of what is not there is answered from the tables, and says as of when."""
-    return no.status == 404 and route.method == "GET"
 
 
 def _refused(status: int, text: str, headers: dict[str, str] | None = None) -> Reply:
