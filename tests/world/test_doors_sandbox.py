@@ -9,7 +9,9 @@ import pytest
 
 from providers.sandbox.world.ec2.state import CapacityLimit
 from providers.sandbox.world.epoch import EPOCH
-from schemas.faults import Fault, Refusal, RefusedError, UnansweredError
+from providers.sandbox.world.servers import agents
+from providers.sandbox.world.servers.state import ServerAgent
+from schemas.faults import Fault, OutcomeUnknownError, Refusal, RefusedError, UnansweredError
 from schemas.world import META_CLAIM, Market
 from support.whole_world import (
     SUBNETS,
@@ -234,3 +236,37 @@ def test_every_fault_at_a_door_is_one_of_ours() -> None:
             assert error.value.why is Refusal.SPECIFICATION
 
     through_doors(world, work)
+
+
+def test_a_second_cluster_of_one_answers_with_no_jobs_and_no_nodes() -> None:
+    async def work(doors: Doors) -> None:
+        addresses = await form(doors)
+        await doors.nomad.at(addresses).create_node_pool("gpu")
+        lonely = ServerAgent(address="10.9.0.9", name="lonely", id="id-lonely", expect=1)
+        agents.start(doors.world.servers, lonely)
+        await doors.clock.sleep(30)
+
+        assert "gpu" in await doors.nomad.at(addresses).node_pools()
+        assert "gpu" not in await doors.nomad.at(["10.9.0.9"]).node_pools()
+        await doors.nomad.at(["10.9.0.9"]).create_node_pool("lost")
+        assert "lost" not in await doors.nomad.at(addresses).node_pools()
+
+    through_doors(a_world(), work)
+
+
+def test_a_write_to_a_leader_that_has_just_lost_its_majority_may_have_happened() -> None:
+    async def work(doors: Doors) -> None:
+        addresses = await form(doors)
+        assert not await doors.nomad.at(addresses).broker_paused()
+        leader = next(c.leader for c in doors.world.state.servers.clusters.values())
+        for address in addresses:
+            if address != leader:
+                agents.kill(doors.world.servers, address)
+
+        with pytest.raises(OutcomeUnknownError, match="leadership lost while committing"):
+            await doors.nomad.at([leader]).create_node_pool("gpu")
+        await doors.clock.sleep(5)
+        with pytest.raises(UnansweredError, match="No cluster leader"):
+            await doors.nomad.at([leader]).create_node_pool("gpu")
+
+    through_doors(a_world(), work)

@@ -24,6 +24,7 @@ Answer = TypeVar("Answer")
 Value = TypeVar("Value")
 Json = Mapping[str, Any]
 
+_MAY_HAVE_HAPPENED = "leadership lost while committing"
 _LEADER_WAIT = 1.0  # seconds between two looks for a leader, while a server holds a call back
 
 
@@ -193,10 +194,12 @@ class SandboxNomad:
             world = catch_up(self._world, self._clock)
             try:
                 self._require_leader(world, what)
-                return question(world)
+                return question(world.seen_from(self._answering(world)))
             except ServerError as no:
                 if 400 <= no.status < 500:
                     raise RefusedError(Source.NOMAD, what, no.text, why=Refusal.INVALID, code=str(no.status)) from no
+                if _MAY_HAVE_HAPPENED in no.text:
+                    raise OutcomeUnknownError(Source.NOMAD, what, no.text) from no
                 if waited >= no.took:
                     raise UnansweredError(Source.NOMAD, what, no.text) from no
                 await self._clock.sleep(_LEADER_WAIT)
@@ -207,7 +210,11 @@ class SandboxNomad:
     def _require_leader(self, world: World, what: str) -> None:
         if not self._up(world):
             raise UnansweredError(Source.NOMAD, what, self._nobody())
-        answers.require_leader(world.servers, self._answering(world))
+        asked = self._answering(world)
+        if what.startswith("GET "):
+            answers.require_leader(world.servers, asked)
+        else:
+            answers.write(world.servers, asked)
 
     def _answering(self, world: World) -> str:
         """Give the first address whose agent reaches the leader, else the first that answers at all."""
@@ -260,7 +267,7 @@ def _broker_paused(world: World) -> bool:
 
 
 def _fault_of(no: ApiError, what: str) -> UnansweredError | OutcomeUnknownError | RefusedError:
-    if "leadership lost while committing" in no.text:
+    if _MAY_HAVE_HAPPENED in no.text:
         return OutcomeUnknownError(Source.NOMAD, what, no.text)
     if no.status >= 500:
         return UnansweredError(Source.NOMAD, what, no.text)

@@ -6,6 +6,7 @@ it was.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -90,6 +91,19 @@ class World:
     def advance(self, to_seconds: float) -> None:
         """Let everything happen that is due up to a moment."""
         self.kernel.run_until(to_seconds)
+
+    def seen_from(self, address: str) -> World:
+        """Give the world as the server at an address shows it: one of a second raft cluster knows none of the jobs.
+
+        What is written through such a server is lost, as it is when the two clusters meet (recordings/servers 31).
+        """
+        agent = self.servers.up(address)
+        if agent is None or agent.cluster in {"", self.state.servers.primary}:
+            return self
+        other = copy.copy(self)
+        empty = ClusterState(settings=self.state.nomad.settings, leader=True)
+        other.nomad = Cluster(empty, Kernel(Timeline(seed=self.state.timeline.seed, now=self.now)))
+        return other
 
     def _led(self, available: bool) -> None:  # noqa: FBT001 - a callback's one argument
         self.nomad.set_leader(available=available)
