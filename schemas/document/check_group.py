@@ -117,11 +117,30 @@ def _tags(group: ClusterGroup, _: Catalogue) -> Iterator[Finding]:
             )
         elif key.startswith("nomad-reconciler:") or key == "Name":
             yield Finding(at=(*at, key), message="this tag is set by the reconciler", hint="choose another key")
+        elif "/" in key or " " in key:
+            what = 'a key with "/" or a space: machines read their tags from the instance metadata, which has none such'
+            yield Finding(at=(*at, key), message=what, hint='write "-", "." or ":" in their place')
         elif len(key) > 128 or len(value) > 256:
             what = f"the key has {len(key)} characters and the value {len(value)}; EC2 takes 128 and 256"
             yield Finding(at=(*at, key), message=what, hint="shorten it")
     if (count := len(group.spec.aws.tags)) > 40:
         yield Finding(at=at, message=f"{count} tags; EC2 takes 50, and 10 are ours", hint="keep 40 or fewer")
+
+
+def _fetched(group: ClusterGroup, _: Catalogue) -> Iterator[Finding]:
+    """A machine without a role fetches nothing, and so never comes up."""
+    if group.spec.aws.instance_profile:
+        return
+    nomad = group.spec.nomad
+    named = [("nomad.gossipKey", nomad.gossip_key and group.spec.servers is not None), ("nomad.tls", nomad.tls)]
+    asked = [name for name, there in named if there]
+    machines = [group.spec.servers, *(pool for _, pool in read_items(group.spec.pools))]
+    if any(of is not None and effective_machine(group, of).agent_config_source for of in machines):
+        asked.append("agentConfig")
+    if asked:
+        what = f"none, but machines fetch {' and '.join(asked)} with the role of their profile"
+        hint = "name a profile whose role may read them"
+        yield Finding(at=("spec", "aws", "instanceProfile"), message=what, hint=hint, missing=True)
 
 
 def _tokens(group: ClusterGroup, _: Catalogue) -> Iterator[Finding]:
@@ -195,6 +214,7 @@ GROUP_CHECKS: Final = (
     _zones,
     _no_image,
     _tags,
+    _fetched,
     _tokens,
     _pool_names,
     _nodes,
