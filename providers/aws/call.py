@@ -36,18 +36,23 @@ _SENT = (HTTPClientError, SSLError, IncompleteReadError, ChecksumError, Response
 class Caller:
     """Runs blocking calls beside the event loop, at most ``THREADS`` of them at a time."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self, source: Source, *, inline: bool = False) -> None:
+        """Make a caller; ``inline`` calls block, for a wire in this process and its virtual time."""
+        self._source, self._inline = source, inline
         self._limiter = CapacityLimiter(THREADS)
 
     async def read(self, what: str, work: Callable[[], T]) -> T:
         """Ask something. Raises UnansweredError; a caller that is cancelled does not wait for the answer."""
         asked = partial(self._guarded, what, work, writes=False)
+        if self._inline:
+            return asked()
         return await to_thread.run_sync(asked, limiter=self._limiter, abandon_on_cancel=True)
 
     async def write(self, what: str, work: Callable[[], T]) -> T:
         """Change something. Raises any Fault; it is waited for whatever happens, so that its outcome is heard."""
         done = partial(self._guarded, what, work, writes=True)
+        if self._inline:
+            return done()
         return await to_thread.run_sync(done, limiter=self._limiter)
 
     def _guarded(self, what: str, work: Callable[[], T], *, writes: bool) -> T:

@@ -23,7 +23,6 @@ _PAGE: Final = 1000
 _TYPES_NAMED_MOST: Final = 200  # above it all rows are read, and ours picked
 _LINUX: Final = ("Linux/UNIX", "Linux/UNIX (Amazon VPC)")
 _ENDED_AT_ONCE: Final = 100
-_NO_INSTANCE: Final = "InvalidInstanceID.NotFound"
 _NO_TEMPLATE: Final = "InvalidLaunchTemplateName.NotFoundException"
 
 
@@ -33,9 +32,10 @@ class AwsEc2:
     Reads are whole or unanswered. Writes are sent once: whoever knows their key asks again.
     """
 
-    def __init__(self, clients: Clients, now: Callable[[], datetime]) -> None:
+    def __init__(self, clients: Clients, now: Callable[[], datetime], *, inline: bool = False) -> None:
+        """Make the port; ``inline`` calls block the loop, for a wire in this process and its virtual time."""
         self._clients, self._now = clients, now
-        self._caller = Caller(Source.EC2)
+        self._caller = Caller(Source.EC2, inline=inline)
         self._images = Images(clients)
         self._spot: dict[object, Kept[Mapping[tuple[str, str], float]]] = {}
         self._templates: dict[str, Template] = {}  # as stored; a name always holds the same content
@@ -83,41 +83,34 @@ class AwsEc2:
             raise
 
     async def terminate(self, instance_ids: Sequence[str]) -> None:
-        """End machines; what is gone already is ended. Safe to repeat.
+        """End machines; one that ends already is ended. RefusedError(INVALID): EC2 does not know one (yet).
 
         One id that is unknown or protected spoils its whole batch (in its zone): each is then asked for alone, and
         the first no is raised when all were asked.
         """
+        refused: list[RefusedError] = []
         for start in range(0, len(instance_ids), _ENDED_AT_ONCE):
             batch = instance_ids[start : start + _ENDED_AT_ONCE]
-            try:
-                await self._terminate(batch)
-            except RefusedError as no:
-                if len(batch) == 1 and no.code == _NO_INSTANCE:
-                    continue
-                if len(batch) == 1:
-                    raise
-                await self._terminate_singly(batch)
-
-    async def _terminate_singly(self, instance_ids: Sequence[str]) -> None:
-        refused: list[RefusedError] = []
-        for instance_id in instance_ids:
-            try:
-                await self._terminate([instance_id])
-            except RefusedError as no:
-                if no.code != _NO_INSTANCE:
-                    refused.append(no)
+            if (no := await self._terminate(batch)) is None:
+                continue
+            each = [await self._terminate([instance_id]) for instance_id in batch] if len(batch) > 1 else [no]
+            refused += [no for no in each if no is not None]
         if refused:
             raise refused[0]
 
-    async def _terminate(self, instance_ids: Sequence[str]) -> None:
-        await self._caller.write(
-            f"TerminateInstances {', '.join(instance_ids)}",
-            lambda: part(
-                self._clients.ec2(writes=True).terminate_instances(InstanceIds=list(instance_ids)),
-                "TerminatingInstances",
-            ),
-        )
+    async def _terminate(self, instance_ids: Sequence[str]) -> RefusedError | None:
+        """Ask once, and give the no."""
+        try:
+            await self._caller.write(
+                f"TerminateInstances {', '.join(instance_ids)}",
+                lambda: part(
+                    self._clients.ec2(writes=True).terminate_instances(InstanceIds=list(instance_ids)),
+                    "TerminatingInstances",
+                ),
+            )
+        except RefusedError as no:
+            return no
+        return None
 
     async def impaired(self, instance_ids: Sequence[str]) -> frozenset[str]:
         """Tell which of these running instances fail a status check: all impaired ones are listed, and ours picked.

@@ -171,7 +171,10 @@ def test_ended_machines_are_listed_as_ending_and_ending_them_again_changes_nothi
         made = await account.ec2.create_fleet(a_fleet(account))
         ids = [i.id for i in made.instances]
         await account.ec2.terminate(ids[:1])
-        await account.ec2.terminate([*ids[:1], "i-0123456789abcdef0"])
+        await account.ec2.terminate(ids[:1])
+        with pytest.raises(RefusedError, match="i-0123456789abcdef0") as no:
+            await account.ec2.terminate(["i-0123456789abcdef0"])
+        assert no.value.why is Refusal.INVALID
 
         assert {i.id: i.live for i in await account.ec2.instances("prod")} == {ids[0]: False, ids[1]: True}
 

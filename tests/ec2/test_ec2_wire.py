@@ -13,6 +13,7 @@ from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, Re
 
 from providers.ec2.content import RootVolume, launch_template_data
 from providers.ec2.provider import AwsEc2
+from reconciler.ports import Ec2
 from schemas.faults import OutcomeUnknownError, Refusal, RefusedError, UnansweredError
 from schemas.world import TAG_CLAIM, TAG_CLUSTER, TAG_ROLE, FleetRequest, Market, Override, Template
 from support.aws_wire import Answer, Says, Wire, run, says_no
@@ -39,6 +40,7 @@ FLEET = FleetRequest(
     ),
     tags={TAG_CLAIM: "general-7"},
 )
+PORT: type[Ec2] = AwsEc2  # checked by mypy
 LOST = ReadTimeoutError(endpoint_url="https://ec2")
 
 
@@ -383,11 +385,12 @@ def test_the_volume_s_name_is_the_image_s_own() -> None:
 ENDED = Says("<TerminateInstancesResponse><instancesSet/></TerminateInstancesResponse>")
 
 
-def test_one_id_that_is_gone_does_not_spare_the_others() -> None:
-    answers: list[Answer] = [says_no("InvalidInstanceID.NotFound"), ENDED]
-    done, wire = asked({"TerminateInstances": answers}, lambda ec2: ec2.terminate(["i-1", "i-2"]))
+def test_an_id_that_is_not_known_is_refused_after_the_others_were_ended() -> None:
+    unknown = says_no("InvalidInstanceID.NotFound")
+    fault, wire = asked({"TerminateInstances": [unknown, unknown, ENDED]}, lambda ec2: ec2.terminate(["i-1", "i-2"]))
 
-    assert done is None
+    assert isinstance(fault, RefusedError)
+    assert fault.why is Refusal.INVALID
     assert [[r.get(f"InstanceId.{n}") for n in (1, 2)] for r in wire.sent] == [
         ["i-1", "i-2"],
         ["i-1", None],
