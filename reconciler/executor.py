@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from reconciler.errors import GuardError
-from reconciler.guards import guard_forming, guard_launch, guard_marker
+from reconciler.guards import guard_forming, guard_giving_up, guard_launch, guard_marker
 from reconciler.journal import Intent, Journal, begun, finished
 from reconciler.packing.refusals import refusals
 from reconciler.ports import Clock, Ec2, Nomad
@@ -19,7 +19,10 @@ from schemas.plan import (
     Action,
     CreateNodePool,
     CreateTemplate,
+    ForgetMember,
+    FormingAction,
     FormServer,
+    GiveUpForming,
     IntroduceServers,
     Launch,
     MarkFormed,
@@ -76,15 +79,17 @@ class Executor:
     def _servers(self) -> ServerEffects:
         return ServerEffects(group=self.group, clock=self.clock, ec2=self.ec2, nomad=self.nomad, journal=self.journal)
 
-    async def _perform(
-        self, action: FormServer | IntroduceServers | MarkFormed | CreateNodePool | CreateTemplate
-    ) -> tuple[Instance, ...]:
+    async def _perform(self, action: FormingAction | CreateNodePool | CreateTemplate) -> tuple[Instance, ...]:
         """Carry out what needs no intent, as asking for it twice is asking once; give the machines that came of it."""
         match action:
             case FormServer():
                 return (await self._form(action),)
             case IntroduceServers():
                 await self.nomad.join(action.asked, action.addresses)
+            case GiveUpForming():
+                await self._give_up(action)
+            case ForgetMember():
+                await self.nomad.force_leave(action.name)
             case MarkFormed():
                 await self._mark(action)
             case CreateNodePool():
@@ -210,6 +215,11 @@ class Executor:
                 raise UnansweredError(Source.EC2, template.name, "its name is taken, and it cannot be read yet") from no
             return stored
         return template
+
+    async def _give_up(self, action: GiveUpForming) -> None:
+        templates, instances = await self.ec2.template_names(action.group), await self.ec2.instances(action.group)
+        guard_giving_up(action, templates, instances, await self.nomad.server_view(action.address))
+        await self.ec2.terminate([action.instance_id])
 
     async def _mark(self, action: MarkFormed) -> None:
         servers = [i for i in await self.ec2.instances(self.group.metadata.name) if i.live and i.role == Role.SERVER]

@@ -18,6 +18,7 @@ from schemas.names import formed_marker, parse_server_claim
 from schemas.plan import (
     AddServer,
     FormServer,
+    GiveUpForming,
     Launch,
     MarkFormed,
     Reason,
@@ -50,6 +51,19 @@ def guard_forming(action: FormServer, templates: frozenset[str], instances: Sequ
         raise GuardError(key=action.key, why=f"{marker} is there: this quorum was formed, and never is again")
     if stored := next((i.id for i in instances if TAG_STORE in i.tags), None):
         raise GuardError(key=action.key, why=f"{stored} carries {TAG_STORE}: a quorum with a store was here before")
+
+
+def guard_giving_up(
+    action: GiveUpForming, templates: frozenset[str], instances: Sequence[Instance], view: ServerView
+) -> None:
+    """Refuse to end a forming server where a quorum was formed, or one that is not ours or that answers after all."""
+    if (marker := formed_marker(action.group)) in templates:
+        raise GuardError(key=action.key, why=f"{marker} is there: its servers are replaced step by step")
+    found = next((i for i in instances if i.id == action.instance_id), None)
+    if found is None or found.role != Role.SERVER or TAG_STORE in found.tags:
+        raise GuardError(key=action.key, why=f"{action.instance_id} is no server that is being formed")
+    if view.reachable:
+        raise GuardError(key=action.key, why=f"its agent answers at {view.address} by now")
 
 
 def guard_marker(action: MarkFormed, servers: Sequence[Instance], views: Sequence[ServerView]) -> None:
@@ -245,7 +259,7 @@ TERMINATE_CHECKS: tuple[Check, ...] = (
     others_well,
 )
 REMOVE_PEER_CHECKS: tuple[Check, ...] = (*SEEING, same_server, not_the_leader, really_dead, quorum_stays)
-TRANSFER_CHECKS: tuple[Check, ...] = (*SEEING, same_server, heir_is_well, others_well)
+TRANSFER_CHECKS: tuple[Check, ...] = (*SEEING, heir_is_well, others_well)
 
 
 def guard_server_step(action: ServerAction, fresh: Snapshot, count: int) -> None:

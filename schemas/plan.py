@@ -140,6 +140,46 @@ class IntroduceServers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GiveUpForming:
+    """End the machine of a slot whose agent never came up, or fell silent before the quorum was marked as formed."""
+
+    group: str
+    instance_id: str
+    address: str
+    reason: str
+    price: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """By machine."""
+        return f"give-up/{self.instance_id}"
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return f"server/{self.instance_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetMember:
+    """Make gossip forget a server whose machine is gone: while it is listed, those that are there form no quorum."""
+
+    name: str  # with region
+    reason: str
+    price: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """By name."""
+        return f"forget/{self.name}"
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return "servers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarkFormed:
     """Write the marker after which nothing is ever formed again; the attempts' templates go."""
 
@@ -368,7 +408,8 @@ class Launch:
 
 
 ServerAction = AddServer | TransferLeadership | TerminateServer | RemovePeer
-Action = FormServer | IntroduceServers | MarkFormed | ServerAction | CreateNodePool | CreateTemplate | Launch
+FormingAction = FormServer | IntroduceServers | GiveUpForming | ForgetMember | MarkFormed
+Action = FormingAction | ServerAction | CreateNodePool | CreateTemplate | Launch
 
 
 def to_builtins(action: Action) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from schemas.plan import (
     AddServer,
     CreateNodePool,
     CreateTemplate,
+    ForgetMember,
     FormServer,
+    GiveUpForming,
     IntroduceServers,
     Launch,
     MarkFormed,
@@ -95,6 +97,10 @@ def act_of(action: Action) -> Act:
         case IntroduceServers():
             others = ", ".join(action.addresses)
             return _act(action, Reason.FORMING, f"introduce the server at {action.asked} to {others}")
+        case GiveUpForming():
+            return _act(action, Reason.NEVER_JOINED, f"end forming server {action.instance_id}")
+        case ForgetMember():
+            return _act(action, Reason.FORMING, f"make gossip forget {action.name}")
         case MarkFormed():
             return _act(action, Reason.FORMING, "mark the quorum as formed: nothing is ever formed again")
         case AddServer():

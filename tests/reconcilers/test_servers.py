@@ -10,10 +10,12 @@ import pytest
 from reconciler.reconcilers.servers import plan_servers, quorum_missing
 from schemas.faults import Source
 from schemas.names import form_template
-from schemas.plan import FormServer, IntroduceServers, MarkFormed, Reason
+from schemas.plan import ForgetMember, FormServer, GiveUpForming, IntroduceServers, MarkFormed, Reason
+from schemas.servers import Member, ServersRecord
 from schemas.world import RaftPeer
 from support.builders import GROUP, NOON, a_group, a_server, a_snapshot, a_view
 
+GHOSTS = ((0, 0, "alive"), (1, 0, "failed"), (2, 0, "failed"), (2, 1, "alive"))
 THREE = ("10.1.0.0", "10.1.0.1", "10.1.0.2")
 
 
@@ -170,16 +172,29 @@ def test_servers_that_found_only_themselves_are_introduced_to_each_other() -> No
     assert told == {a: set(THREE) - {a} for a in THREE}
 
 
-def test_a_server_whose_agent_is_silent_for_longer_than_its_timeout_is_named() -> None:
+def test_a_forming_server_whose_agent_is_silent_for_longer_than_its_timeout_is_given_up() -> None:
     servers = (a_server(0), a_server(1), a_server(2, launched_at=NOON - timedelta(minutes=11)))
     views = tuple(a_view(a, THREE[:2]) for a in THREE[:2])
     templates = formed_by((0, 0, 0), (1, 0, 0), (2, 0, 0))
     fresh = tuple(replace(s, launched_at=NOON - timedelta(minutes=9)) for s in servers[:2])
     snapshot = a_snapshot(formed=False, templates=templates, instances=(*fresh, servers[2]), servers=views)
-    late = [h for h in plan_servers(snapshot, a_group()).holds if h.reason is Reason.BOOT_FAILING]
+    (action,) = plan_servers(snapshot, a_group()).actions
 
-    assert [h.subject for h in late] == ["server/i-server-2-0"]
-    assert "11 min" in late[0].message
+    assert isinstance(action, GiveUpForming)
+    assert action.instance_id == "i-server-2-0"
+    assert "11 min" in action.reason
+
+
+def test_a_member_whose_machine_is_gone_is_forgotten_or_those_that_are_there_never_form() -> None:
+    listed = tuple(Member(name=f"i-server-{s}-{life}.global", address="", status=told) for s, life, told in GHOSTS)
+    views = tuple(a_view(a, (), leader="", gossip=listed) for a in THREE)
+    servers = (a_server(0), a_server(1), a_server(2, life=1))
+    record = ServersRecord(known={"i-server-2-0": "10.1.0.2"})
+    templates = formed_by((0, 0, 0), (1, 0, 0), (2, 1, 0))
+    snapshot = a_snapshot(formed=False, templates=templates, instances=servers, servers=views, record=record)
+
+    told = [a.name for a in plan_servers(snapshot, a_group()).actions if isinstance(a, ForgetMember)]
+    assert told == ["i-server-2-0.global"]
 
 
 def test_a_group_without_servers_leaves_servers_alone() -> None:

@@ -38,7 +38,16 @@ class Play:
         kernel = play.stage.world.kernel
         kernel.on("witness", play._look)
         kernel.after(1.0, "witness")
+        kernel.on("back", play._back)
+        kernel.on("calm", play._calm)
         return play
+
+    def _back(self, address: str) -> None:
+        if any(i.private_ip == address and i.state == "running" for i in self.stage.live()):
+            agents.restart(self.stage.world.servers, address)
+
+    def _calm(self) -> None:
+        self.stage.faults.rates = {}
 
     # --- the witness -------------------------------------------------------------------------------------------------
 
@@ -60,7 +69,8 @@ class Play:
     @property
     def leader(self) -> str:
         """The leader's address."""
-        return next((c.leader for c in self.stage.world.servers.state.clusters.values()), "")
+        found: list[str] = [c.leader for c in self.stage.world.servers.state.clusters.values()]
+        return found[0] if found else ""
 
     def followers(self) -> list[str]:
         """Addresses of voters that are up, stay and do not lead."""
@@ -74,7 +84,8 @@ class Play:
 
     def machine(self, address: str) -> str:
         """The instance at an address."""
-        return next(i.id for i in self.stage.live() if i.private_ip == address)
+        found: list[str] = [i.id for i in self.stage.live() if i.private_ip == address]
+        return found[0]
 
     # --- running -----------------------------------------------------------------------------------------------------
 
@@ -178,13 +189,7 @@ def follower_restarts(play: Play) -> None:
     if found := play.followers():
         address, world = found[0], play.stage.world
         _killed(play, address)
-        world.kernel.on("back", lambda a: _back(play, a))
         world.kernel.after(60.0, "back", address)
-
-
-def _back(play: Play, address: str) -> None:
-    if any(i.private_ip == address and i.state == "running" for i in play.stage.live()):
-        agents.restart(play.stage.world.servers, address)
 
 
 def machine_crashes(play: Play) -> None:
@@ -246,7 +251,6 @@ def another_replica_comes(play: Play) -> None:
 def _for_a_while(play: Play, rates: Mapping[Kind, float]) -> None:
     world, faults = play.stage.world, play.stage.faults
     faults.rates = rates
-    world.kernel.on("calm", lambda: setattr(faults, "rates", {}))
     world.kernel.after(600.0, "calm")
 
 

@@ -11,7 +11,17 @@ from reconciler.reconcilers.servers.health import host_of, live_servers
 from reconciler.reconcilers.servers.wanted import arch_of, server_requests
 from schemas.document import ClusterGroup, Servers
 from schemas.names import form_template, parse_form_template, server_claim
-from schemas.plan import Action, FormServer, Hold, IntroduceServers, MarkFormed, Plan, Reason
+from schemas.plan import (
+    Action,
+    ForgetMember,
+    FormServer,
+    GiveUpForming,
+    Hold,
+    IntroduceServers,
+    MarkFormed,
+    Plan,
+    Reason,
+)
 from schemas.world import TAG_STORE, Instance, Role, ServerView, Snapshot
 
 
@@ -122,23 +132,39 @@ def _plan_marker(snapshot: Snapshot, group: ClusterGroup, servers: Servers, live
         for view in snapshot.servers
         if view.address in addresses and view.members is not None and set(view.members) <= {view.address}
     )
-    late = tuple(_overdue(snapshot, servers, live))
     everybody = addresses <= {view.address for view in snapshot.servers if view.reachable}
-    return Plan(actions=actions if everybody else (), holds=(_forming(servers, live, missing), *late))
+    given_up = tuple(_overdue(snapshot, group, servers, live))[:1]  # one at a time: the next look may see more
+    ghosts = tuple(_ghosts(snapshot, live))
+    return Plan(
+        actions=(*given_up, *ghosts, *(actions if everybody else ())), holds=(_forming(servers, live, missing),)
+    )
 
 
-def _overdue(snapshot: Snapshot, servers: Servers, live: Sequence[Instance]) -> Iterator[Hold]:
-    """Name the machines whose agents should have answered by now."""
+def _overdue(
+    snapshot: Snapshot, group: ClusterGroup, servers: Servers, live: Sequence[Instance]
+) -> Iterator[GiveUpForming]:
+    """Give up machines whose agents should have answered by now; their slots get their next life."""
     answering = {view.address for view in snapshot.servers if view.reachable}
     for instance in live:
         age = snapshot.observed_at - instance.launched_at
         if age > servers.registration_timeout and instance.private_ip not in answering:
-            message = (
-                f"{instance.id} ({instance.claim}) was launched {_minutes(age)} ago and its agent is silent;"
-                f" registrationTimeout is {_minutes(servers.registration_timeout)}. Replacing is not implemented yet:"
-                " look at its console output, then terminate it, and the slot gets its next machine"
+            yield GiveUpForming(
+                group=group.metadata.name,
+                instance_id=instance.id,
+                address=instance.private_ip,
+                reason=f"{instance.id} ({instance.claim}) was launched {_minutes(age)} ago and its agent is silent;"
+                f" registrationTimeout is {_minutes(servers.registration_timeout)}",
             )
-            yield Hold(subject=f"server/{instance.id}", reason=Reason.BOOT_FAILING, message=message)
+
+
+def _ghosts(snapshot: Snapshot, live: Sequence[Instance]) -> Iterator[ForgetMember]:
+    """Find members whose machines are gone: Nomad asks everyone it lists before it forms a quorum, the dead too."""
+    there = {i.id for i in live}
+    listed = {m.name: m.status for v in snapshot.servers for m in v.gossip or ()}
+    for name, status in sorted(listed.items()):
+        machine = name.partition(".")[0]
+        if status in {"failed", "left"} and machine not in there and machine in snapshot.record.known:
+            yield ForgetMember(name=name, reason=f"gossip lists {name} as {status}, and its machine is gone")
 
 
 def _minutes(span: timedelta) -> str:
