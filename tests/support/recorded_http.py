@@ -227,8 +227,16 @@ def differences(recorded: Any, ours: Any, path: str = "") -> list[str]:
 
 
 def _kind(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "bool"
-    return "number" if isinstance(value, int | float) else {str: "text", list: "list", dict: "object"}[type(value)]
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "bool"
+        case int() | float():
+            return "number"
+        case str():
+            return "text"
+        case list():
+            return "list"
+        case _:
+            return "object"

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
+
+import msgspec
+
 from providers.sandbox.wire.nomad.call import Call, Reply
 from providers.sandbox.wire.nomad.route import delete, get, put
 from providers.sandbox.world.nomad.errors import ApiError
@@ -84,6 +90,13 @@ def _autopilot(call: Call) -> Reply:
     return Reply(body=answers.autopilot_configuration(call.world.servers, call.address))
 
 
+def _snapshot(call: Call) -> Reply:
+    """Give an archive of the state with its digest; only the sandbox could take it back."""
+    archive = gzip.compress(msgspec.json.encode(call.world.nomad.state), mtime=0)
+    digest = base64.b64encode(hashlib.sha256(archive).digest()).decode()
+    return Reply(raw=archive, headers={"Content-Type": "application/x-gzip", "Digest": f"sha-256={digest}"})
+
+
 def _no_licence(_: Call) -> Reply:
     return Reply(status=204, empty=True)
 
@@ -102,5 +115,6 @@ ROUTES = [
     put("/v1/operator/raft/transfer-leadership", _transfer),
     get("/v1/operator/autopilot/health", _autopilot_health),
     get("/v1/operator/autopilot/configuration", _autopilot),
+    get("/v1/operator/snapshot", _snapshot),
     get("/v1/operator/license", _no_licence, forwarded=False),
 ]
