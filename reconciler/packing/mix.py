@@ -8,38 +8,52 @@ rule is cheaper than the bound with these prices.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median_low
+from typing import Protocol
 
 from reconciler.packing.offers import Shelf
-from reconciler.packing.solver import Packing, Problem
+from reconciler.packing.solver import Budget, Packing, Problem
 from reconciler.packing.vectors import Kind, Vectors
 from schemas.world import Market
 
 CLOSE = 0.05  # shares of spot nearer than this order prices alike
 
-Solve = Callable[[Problem], Packing]
+PROOF = Budget(steps=0)  # more work hardly lifts it
+
+
+class Solve(Protocol):
+    """Answers the generic problem within a budget of work."""
+
+    def __call__(self, problem: Problem, *, budget: Budget = ...) -> Packing:
+        """Find machines and a bound."""
+        ...
 
 
 def cheapest_mix(vectors: Vectors, shelves: Sequence[Shelf], solve: Solve) -> tuple[Packing, float]:
-    """Solve with the mix of markets that the number of machines asks for, which a first answer tells.
+    """Solve with the mix of markets that the number of machines asks for: as guessed, and once more if that was wrong.
 
     Gives the packing, and a bound in USD an hour on any machines for these wants that keep to each pool's share.
     """
-    shares = {shelf.pool.name: shelf.spot_share(0) for shelf in shelves}
+    shares = {shelf.pool.name: shelf.spot_share(vectors.guess(shelf.pool.name)) for shelf in shelves}
     prices = [_mixed(kind, shares) for kind in vectors.kinds]
     packing = solve(vectors.problem(prices))
-    counts = dict.fromkeys(shares, 0)
-    for purchase in packing.purchases:
-        counts[vectors.kinds[purchase.offering][0].pool] += purchase.count
-    better = {shelf.pool.name: shelf.spot_share(counts[shelf.pool.name]) for shelf in shelves}
+    better = _shares(vectors, shelves, packing)
     if any(abs(better[pool] - share) >= CLOSE for pool, share in shares.items()):
         prices = [_mixed(kind, better) for kind in vectors.kinds]
         packing = solve(vectors.problem(prices))
     least = {shelf.pool.name: _least(vectors, shelf) for shelf in shelves}
     worth = {pool: _worth(vectors, packing, pool, part) for pool, part in least.items()}
     true = [_lagrange(kind, least[kind[0].pool], worth[kind[0].pool]) for kind in vectors.kinds]
-    return packing, packing.bound if true == prices else solve(vectors.problem(true)).bound
+    return packing, packing.bound if true == prices else solve(vectors.problem(true), budget=PROOF).bound
+
+
+def _shares(vectors: Vectors, shelves: Sequence[Shelf], packing: Packing) -> dict[str, float]:
+    """Give the part of each pool's new machines that will be spot."""
+    counts = dict.fromkeys((shelf.pool.name for shelf in shelves), 0)
+    for purchase in packing.purchases:
+        counts[vectors.kinds[purchase.offering][0].pool] += purchase.count
+    return {shelf.pool.name: shelf.spot_share(counts[shelf.pool.name]) for shelf in shelves}
 
 
 def _least(vectors: Vectors, shelf: Shelf) -> float:
@@ -47,7 +61,7 @@ def _least(vectors: Vectors, shelf: Shelf) -> float:
     kinds = [kind for kind in vectors.kinds if kind[0].pool == shelf.pool.name]
     if any(_price(kind, Market.ON_DEMAND) is None for kind in kinds):
         return 0.0
-    return shelf.on_demand_least(sum(part.copies for part in vectors.parts))
+    return shelf.on_demand_least(vectors.copies_for(shelf.pool.name))
 
 
 def _worth(vectors: Vectors, packing: Packing, pool: str, part: float) -> float:

@@ -73,6 +73,25 @@ class Vectors:
             ),
         )
 
+    def copies_for(self, pool: str) -> int:
+        """Count the copies that may go to machines of a pool: no more machines than that are ever bought for them."""
+        mine = {k for k, offers in enumerate(self.kinds) if offers[0].pool == pool}
+        return sum(part.copies for part, kinds in zip(self.parts, self._allowed, strict=True) if kinds & mine)
+
+    def guess(self, pool: str) -> int:
+        """Guess how many machines of a pool it takes: as many as hold all in sum, of the kind cheapest for that."""
+        total = [
+            sum(size[d] * part.copies for size, part in zip(self._least, self.parts, strict=True))
+            for d in range(len(self._dimensions))
+        ]
+        guesses = [
+            (offers[0].price * count, count)
+            for offers, room in zip(self.kinds, self._rooms, strict=True)
+            if offers[0].pool == pool
+            for count in [max((-(-needs // has) for needs, has in zip(total, room, strict=True) if has), default=0)]
+        ]
+        return min(guesses, default=(0.0, 0))[1]
+
     def holding(self, kind: int, copies: Sequence[tuple[int, int]]) -> tuple[Offer, ...]:
         """List the offers of a kind's pool that hold a whole content, pairs of part and copies; cheapest first.
 

@@ -14,7 +14,7 @@ from reconciler.packing.feasible import blocker
 from reconciler.packing.pack import Packed, pack
 from reconciler.packing.room import less, shortage
 from reconciler.packing.serve import fill, serve
-from reconciler.packing.solver import Packing, Problem, faults, solve
+from reconciler.packing.solver import Budget, Packing, Problem, faults, solve
 from reconciler.packing.survey import Survey, survey
 from reconciler.packing.wants import Want, demand
 from schemas.document import ClusterGroup
@@ -34,6 +34,7 @@ from support.builders import (
 )
 from support.worlds import SPOT, documents, worlds
 
+FULL = Budget()
 ZONE = "${attr.platform.aws.placement.availability-zone}"
 
 
@@ -254,9 +255,9 @@ def test_a_bound_in_mixed_markets_is_below_what_any_split_that_keeps_the_share_c
 def test_solving_again_is_spared_where_the_market_is_one() -> None:
     asked: list[Problem] = []
 
-    def counting(problem: Problem) -> Packing:
+    def counting(problem: Problem, *, budget: Budget = FULL) -> Packing:
         asked.append(problem)
-        return solve(problem)
+        return solve(problem, budget=budget)
 
     survey_, wants = ground(a_job(queued=3))
     pack(survey_.snapshot, wants, (), [survey_.shelves["general"]], solve=counting)
@@ -309,8 +310,8 @@ def test_no_room_is_overfull_and_no_rule_of_nomads_is_broken(world: Snapshot, gr
 def test_the_solver_is_asked_what_makes_sense_and_answers_without_fault(world: Snapshot, group: ClusterGroup) -> None:
     found: list[str] = []
 
-    def checked(problem: Problem) -> Packing:
-        packing = solve(problem)
+    def checked(problem: Problem, *, budget: Budget = FULL) -> Packing:
+        packing = solve(problem, budget=budget)
         found.extend(faults(problem, packing))
         return packing
 
