@@ -153,7 +153,10 @@ class _Run:
         """Compare all that was recorded of the step; the state at the moment that agrees best."""
         step, world = self._step, self._world
         found = compare.compare_answer(step.get("answer"), self._renamed(self._answer))
-        states = [compare.compare_observed(step["observe"], o, self._before, by_name=by_name) for o in self._observed]
+        states = [
+            compare.compare_observed(step["observe"], o, self._before, by_name=by_name, by_node=self._small)
+            for o in self._observed
+        ]
         fewest = min(len(differing) for differing in states)
         found += next(differing for differing in states if len(differing) == fewest)
         found += compare.compare_timeline(step["timeline"], self._timeline, length=self._length, by_name=by_name)

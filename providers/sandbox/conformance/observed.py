@@ -112,8 +112,8 @@ def things(world: World) -> dict[str, str]:
     for a in world.state.allocs.values():
         out[f"alloc {allocs[a.id]}"] = _alloc_line(a)
     for e in world.state.evals.values():
-        queued = nonzero(dict(e.queued or {}))
-        out[f"eval {evals[e.id]}"] = f"{e.status} queued={queued}" if queued and e.status != "blocked" else e.status
+        queued = dict(sorted(e.queued.items())) if e.queued and e.status != "blocked" else {}
+        out[f"eval {evals[e.id]}"] = f"{e.status} queued={queued}" if any(queued.values()) else e.status
     for job in world.state.jobs.values():
         groups = " ".join(f"{g}:{c}" for g, c in _summary(world, job.name).items())
         out[f"job {job.id}"] = f"{job.status} {groups}"
