@@ -1,6 +1,6 @@
 """Whether our world did in a step what was recorded (source: tests/recordings/README.md, on times and on equals).
 
-Exact: answers, nodes, jobs with summaries, deployments, allocations by name, evaluations, failure metrics. Where Nomad's
+Exact: answers, nodes, jobs, summaries, deployments, allocations by name, evaluations, failure metrics. Where Nomad's
 own draw decides which node or which copy it is (more than two nodes, or a drain that chooses), the copies of a group
 are compared by what they are and how many, not by name (with two nodes: how many on each). Times agree within 2 s or
 20 %.
