@@ -89,9 +89,9 @@ class Program:
                 return self.state("fork", None, *(self.add(one, following) for one in nodes))
             case ("repeat", tuple(one), int(least), most):
                 return self._repeat(one, least, most if isinstance(most, int) else None, following)
-            case (kind, detail):
+            case _:
+                kind, detail = node
                 return self.state(str(kind), detail, following)
-        raise _NoPatternError
 
     def _repeat(self, node: Node, least: int, most: int | None, following: int) -> int:
         first = following
@@ -241,8 +241,7 @@ class _Parser:
             if self.peek() == "?":
                 raise _NoPatternError  # lookaround, atomic, conditional
         node = self.branches(flags)
-        if self.take() != ")":
-            raise _NoPatternError
+        self.take()  # the closing bracket: nothing else ends the branches before the pattern does
         return node
 
     def escape(self, flags: frozenset[str]) -> Node:

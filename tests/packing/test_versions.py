@@ -47,7 +47,8 @@ def test_a_version_satisfies(left: str, right: str) -> None:
         ("1.2.3-beta1", ">= 1.0"),  # a prerelease is never chosen by accident
         ("1.2.4-beta1", "> 1.2.3-beta1"),  # nor one of another base
         ("1.2.3", "~> 1.2.3-beta1"),  # a pessimistic prerelease takes prereleases only
-        ("1.2.3", "~> 1.2.3.4"),  # less specific than what is asked
+        ("1.2.3", "~> 1.2.3.4"),
+        ("1.3.0", "~> 1.2.3.4"),  # less specific than what is asked
         ("not-a-version", "> 1"),
         ("1.2.3", "> x"),
         ("1.2.3", ">> 1"),
