@@ -1,0 +1,58 @@
+"""The demo by both doors of the account: the same decisions at the same moments, and the same machines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+
+import pytest
+
+from providers.aws.clients import Clients
+from providers.ec2.provider import AwsEc2
+from providers.sandbox.virtualtime import LoopClock
+from providers.sandbox.wire.ec2.app import Ec2Wire
+from reconciler import bootstrap
+from reconciler.loop import Ports, Tick, run_once
+from support.aws_wire import REGION
+
+
+@cache
+def the_wire() -> Clients:
+    return Clients(REGION)
+
+
+def the_demo(*, wire: bool) -> tuple[list[str], Counter[str]]:
+    """Run the demo; give every outcome with its time, and how often each of EC2's operations was called."""
+    sandbox = bootstrap.sandbox("demo", state=None, seed=1)
+    (loaded,) = bootstrap.documents(["specs/demo.yaml"]).groups
+    told: list[str] = []
+    calls: list[str] = []
+
+    def report(tick: Tick) -> None:
+        told.extend(f"{o.at} {o.action.key} {o.result} {','.join(o.instance_ids)}" for o in tick.outcomes)
+
+    async def work(ports: Ports) -> None:
+        if wire:
+            clock = LoopClock()
+            account = Ec2Wire(sandbox.world, clock)
+            account.attach(the_wire())
+            ports = replace(ports, ec2=AwsEc2(the_wire(), clock.now, inline=True))
+            calls[:] = account.calls
+            account.calls = calls
+        (loop,) = bootstrap.loops([loaded.group], ports)
+        await run_once(loop, ports.clock, wait=timedelta(minutes=10), report=report)
+
+    sandbox.run(work)
+    return told, Counter(calls)
+
+
+@pytest.mark.timeout(110)
+def test_the_demo_is_the_same_by_both_doors() -> None:
+    by_port, _ = the_demo(wire=False)
+    by_wire, calls = the_demo(wire=True)
+
+    assert by_wire == by_port
+    assert by_port, "something was done"
+    assert calls["DescribeSpotPriceHistory"] <= 2, "prices are not asked for at every tick"
