@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 
 RUNNING, PAUSED, FAILED, SUCCESSFUL, CANCELLED = "running", "paused", "failed", "successful", "cancelled"
@@ -69,3 +70,8 @@ class Deployment:
     def auto_promotes(self) -> bool:
         """Whether every group with canaries promotes itself."""
         return bool(self.groups) and all(g.auto_promote for g in self.groups.values() if g.desired_canaries > 0)
+
+
+def copy_deployment(deployment: Deployment | None) -> Deployment | None:
+    """Copy a deployment so that a plan may change it."""
+    return copy.deepcopy(deployment)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from providers.sandbox.world.nomad import allocation as al
 from providers.sandbox.world.nomad.allocation import DeploymentStatus, PlacementMetrics
+from providers.sandbox.world.nomad.changes import IN_PLACE, UPDATING, Place, Results
 from providers.sandbox.world.nomad.classify import Classifier
 from providers.sandbox.world.nomad.context import Context, Plan, exhaust_resources
-from providers.sandbox.world.nomad.reconcile import IN_PLACE, UPDATING, Place, Reconciler, Results, copy_deployment
+from providers.sandbox.world.nomad.deployment import copy_deployment
+from providers.sandbox.world.nomad.reconcile import Reconciler
 from providers.sandbox.world.nomad.reschedule import annotate, track
 from providers.sandbox.world.nomad.scheduling import (
     Outcome,

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from providers.sandbox.world.nomad import allocation as al
 from providers.sandbox.world.nomad import deployment as dep
 from providers.sandbox.world.nomad import evaluation as ev
+from providers.sandbox.world.nomad.changes import (
+    LOST_NODE,
+    MIGRATING,
+    NOT_NEEDED,
+    RESCHEDULED,
+    Group,
+    Place,
+    Results,
+    Stop,
+    without,
+)
 from providers.sandbox.world.nomad.classify import AllocSet, Classifier, Later
 from providers.sandbox.world.nomad.context import DeploymentUpdate
 from providers.sandbox.world.nomad.deployment import GroupState
+from providers.sandbox.world.nomad.disconnects import Disconnects
 from providers.sandbox.world.nomad.evaluation import DesiredUpdates, Evaluation
+from providers.sandbox.world.nomad.followups import Followups
 from providers.sandbox.world.nomad.names import NameIndex
-from providers.sandbox.world.nomad.reconnect import pick_reconnecting
 
 if TYPE_CHECKING:
     from providers.sandbox.world.nomad.allocation import Allocation
@@ -23,83 +33,8 @@ if TYPE_CHECKING:
     from providers.sandbox.world.nomad.jobspec import GroupSpec, JobSpec
     from providers.sandbox.world.nomad.store import Store
 
-NOT_NEEDED = "alloc not needed due to job update"
-RECONNECTED = "alloc not needed due to disconnected client reconnect"
-MIGRATING = "alloc is being migrated"
-UPDATING = "alloc is being updated due to job update"
-IN_PLACE = "alloc updating in-place"
-LOST_NODE = "alloc is lost since its node is down"
-UNKNOWN_NODE = "alloc is unknown since its node is disconnected"
-RESCHEDULED = "alloc was rescheduled because it failed"
-NODE_TAINTED = "alloc not needed as node is tainted"
-
-_BATCH_WINDOW = 5.0  # batchedFailedAllocWindowSize: due within this are handled by one evaluation
-
-
-@dataclass(slots=True)
-class Place:
-    """A copy to be placed; ``stops`` when it takes the place of one that is stopped with it."""
-
-    name: str
-    group: GroupSpec
-    previous: Allocation | None = None
-    canary: bool = False
-    reschedule: bool = False
-    lost: bool = False
-    downgrade: bool = False
-    min_version: int = 0
-    stops: bool = False
-
-
-@dataclass(slots=True)
-class Stop:
-    """A copy to be stopped."""
-
-    alloc: Allocation
-    description: str
-    client: str = ""
-    followup: str = ""
-
-
-@dataclass(slots=True)
-class Results:
-    """All that is to be done for the job."""
-
-    place: list[Place] = field(default_factory=list)
-    destructive: list[Place] = field(default_factory=list)
-    inplace: list[Allocation] = field(default_factory=list)
-    stop: list[Stop] = field(default_factory=list)
-    attributes: AllocSet = field(default_factory=dict)
-    disconnects: AllocSet = field(default_factory=dict)
-    reconnects: AllocSet = field(default_factory=dict)
-    desired: dict[str, DesiredUpdates] = field(default_factory=dict)
-    followups: list[Evaluation] = field(default_factory=list)
-    names: dict[str, NameIndex] = field(default_factory=dict)
-    deployment: Deployment | None = None
-    updates: list[DeploymentUpdate] = field(default_factory=list)
-
-
 # existing copy, new job, new group → (ignore, destructive, updated copy)
 UpdateCheck = Callable[["Allocation", "JobSpec", "GroupSpec"], "tuple[bool, bool, Allocation | None]"]
-
-
-@dataclass(slots=True)
-class _Group:
-    """The copies of one group, as far as they are sorted out."""
-
-    spec: GroupSpec
-    desired: DesiredUpdates
-    state: GroupState
-    existed: bool  # the deployment knew the group
-    all: AllocSet
-    canaries: AllocSet
-    untainted: AllocSet
-    migrate: AllocSet
-    lost: AllocSet
-    now: AllocSet
-    later: list[Later]
-    names: NameIndex | None = None
-    canarying: bool = False
 
 
 class Reconciler:
@@ -124,6 +59,8 @@ class Reconciler:
         self._check = update_check
         self._batch = evaluation.type == "batch"
         self._out = Results()
+        self._followups = Followups(store, job, evaluation, self._out)
+        self._disconnects = Disconnects(job, classifier, self._followups, self._out)
         self._timeouts: dict[str, str] = {}
 
     @property
@@ -192,7 +129,7 @@ class Reconciler:
             state.progress_deadline = group.update.progress_deadline
         return state, False
 
-    def _create_deployment(self, g: _Group, destructive: AllocSet) -> None:
+    def _create_deployment(self, g: Group, destructive: AllocSet) -> None:
         if self._job is None or g.existed or not g.spec.rolls or g.state.desired_total == 0:
             return
         job = self._job
@@ -253,7 +190,7 @@ class Reconciler:
         stop = {i: allocs[i] for i in unwanted if i in allocs}
         self._out.stop += [Stop(a, NOT_NEEDED) for a in stop.values()]
         desired.stop += len(stop)
-        allocs = _without(allocs, stop)
+        allocs = without(allocs, stop)
         canaries: AllocSet = {}
         if self._deployment is not None:
             ids = [i for s in self._deployment.groups.values() for i in s.placed_canaries]
@@ -261,7 +198,7 @@ class Reconciler:
             self._out.stop += [Stop(a, MIGRATING) for a in found.migrate.values()]
             self._out.stop += [Stop(a, LOST_NODE, client=al.LOST) for a in found.lost.values()]
             canaries = found.untainted
-            allocs = _without(allocs, found.migrate, found.lost)
+            allocs = without(allocs, found.migrate, found.lost)
         return canaries, allocs
 
     def _sorted_group(
@@ -273,12 +210,12 @@ class Reconciler:
         canaries: AllocSet,
         *,
         existed: bool,
-    ) -> _Group:
+    ) -> Group:
         found = self._sort.sort(allocs)
         desired.ignore += len(found.ignore)
         untainted, now, later = self._reschedulable(found.untainted)
         _, moving_now, moving_later = self._reschedulable(found.migrate)
-        g = _Group(
+        g = Group(
             spec=spec,
             desired=desired,
             state=state,
@@ -292,9 +229,12 @@ class Reconciler:
             later=later + moving_later,
         )
         if found.reconnecting:
-            found.disconnecting = self._reconnect(g, found.reconnecting, found.disconnecting)
+            found.disconnecting = self._disconnects.come_back(g, found.reconnecting, found.disconnecting)
         g.lost = g.lost | found.expiring
-        self._timeouts = self._disconnect(g, found.disconnecting) if found.disconnecting else {}
+        self._timeouts = {}
+        if found.disconnecting:
+            apart = self._reschedulable(found.disconnecting, disconnecting=True)
+            self._timeouts = self._disconnects.leave(g, apart, found.disconnecting)
         return g
 
     def _reschedulable(
@@ -308,13 +248,13 @@ class Reconciler:
             deployment=self._deployment,
         )
 
-    def _decide(self, g: _Group) -> bool:
+    def _decide(self, g: Group) -> bool:
         """Turn the sorted copies into stops, updates, canaries, placements and moves; whether all is done."""
         spec, out = g.spec, self._out
         waiting = self._sort.stopping_clients(g.lost)
-        followup_of = self._later_evals(waiting, ev.RETRY_FAILED_ALLOC, ev.DESC_RESCHEDULE) | self._timeouts
+        followup_of = self._followups.later_evals(waiting, ev.RETRY_FAILED_ALLOC, ev.DESC_RESCHEDULE) | self._timeouts
         if g.later:
-            self._reschedule_later(g)
+            self._followups.reschedule_later(g)
         known = g.untainted | g.migrate | g.now | g.lost
         g.names = out.names[spec.name] = NameIndex(self._eval.job_id, spec.name, spec.count, known.values())
         g.canarying = g.state.desired_canaries != 0 and not g.state.promoted
@@ -323,7 +263,7 @@ class Reconciler:
         if not g.existed:
             g.state.desired_total += len(destructive) + len(inplace)
         if g.canarying:
-            g.untainted = _without(g.untainted, g.canaries)
+            g.untainted = without(g.untainted, g.canaries)
         wants_canaries = (
             spec.update is not None
             and bool(destructive)
@@ -356,7 +296,7 @@ class Reconciler:
             g, open_work=len(destructive) + len(inplace) + len(mine), wants_canaries=wants_canaries
         )
 
-    def _is_complete(self, g: _Group, *, open_work: int, wants_canaries: bool) -> bool:
+    def _is_complete(self, g: Group, *, open_work: int, wants_canaries: bool) -> bool:
         if open_work or g.migrate or g.now or g.later or wants_canaries or self._deployment is None:
             return False
         state = self._deployment.groups.get(g.spec.name)
@@ -379,13 +319,13 @@ class Reconciler:
             self._out.stop += [Stop(a, NOT_NEEDED) for a in group.values() if a.client == al.UNKNOWN]
         return len(allocs)
 
-    def _stop_surplus(self, g: _Group, followup_of: dict[str, str]) -> None:
+    def _stop_surplus(self, g: Group, followup_of: dict[str, str]) -> None:
         """Write off what is lost; when there are more copies than wanted, stop the moving and the highest first."""
         stopped: AllocSet = dict(g.lost)
         self._out.stop += [
             Stop(a, LOST_NODE, client=al.LOST, followup=followup_of.get(a.id, "")) for a in g.lost.values()
         ]
-        working = _without(g.untainted, g.canaries) if g.canarying else dict(g.untainted)
+        working = without(g.untainted, g.canaries) if g.canarying else dict(g.untainted)
         surplus = sum(a.client != al.UNKNOWN for a in working.values()) + len(g.migrate) - g.spec.count
         if surplus > 0:
             working = {i: a for i, a in working.items() if not a.server_terminal}
@@ -394,16 +334,16 @@ class Reconciler:
                 g.migrate.pop(alloc.id, None)
                 self._out.stop.append(Stop(alloc, NOT_NEEDED))
         g.desired.stop += len(stopped)
-        g.untainted = _without(g.untainted, stopped)
+        g.untainted = without(g.untainted, stopped)
 
-    def _surplus(self, g: _Group, working: AllocSet, count: int) -> list[Allocation]:
+    def _surplus(self, g: Group, working: AllocSet, count: int) -> list[Allocation]:
         chosen: list[Allocation] = []
         names = g.names
         if names is None:
             return chosen
         if not g.canarying and g.canaries:  # promoted: the copies that they stand for
             held = {a.name for a in g.canaries.values()}
-            chosen += [a for a in _without(working, g.canaries).values() if a.name in held][:count]
+            chosen += [a for a in without(working, g.canaries).values() if a.name in held][:count]
         if len(chosen) < count and g.migrate:
             top = NameIndex(self._eval.job_id, g.spec.name, g.spec.count, g.migrate.values()).highest(
                 count - len(chosen)
@@ -420,7 +360,7 @@ class Reconciler:
 
     # -- updating and placing
 
-    def _updates(self, g: _Group) -> tuple[AllocSet, AllocSet]:
+    def _updates(self, g: Group) -> tuple[AllocSet, AllocSet]:
         inplace: AllocSet = {}
         destructive: AllocSet = {}
         if self._job is None:
@@ -437,7 +377,7 @@ class Reconciler:
         g.desired.in_place_update += len(inplace)
         return inplace, destructive
 
-    def _place_canaries(self, g: _Group, destructive: AllocSet) -> None:
+    def _place_canaries(self, g: Group, destructive: AllocSet) -> None:
         if g.spec.update is None or g.names is None:
             return
         g.state.desired_canaries = g.spec.update.canary
@@ -448,7 +388,7 @@ class Reconciler:
         names = g.names.next_canaries(missing, g.canaries.values(), destructive.values())
         self._out.place += [Place(n, g.spec, canary=True) for n in names]
 
-    def _under_provisioned(self, g: _Group, destructive: AllocSet) -> int:
+    def _under_provisioned(self, g: Group, destructive: AllocSet) -> int:
         """Give how many copies may be exchanged now."""
         update = g.spec.update
         if update is None or not g.spec.rolls or not (destructive or g.migrate):
@@ -465,7 +405,7 @@ class Reconciler:
                 room -= alloc.healthy is None
         return max(0, room)
 
-    def _placements(self, g: _Group) -> list[Place]:
+    def _placements(self, g: Group) -> list[Place]:
         def again(alloc: Allocation, *, reschedule: bool) -> Place:
             return Place(
                 alloc.name,
@@ -490,7 +430,7 @@ class Reconciler:
             place += [Place(n, g.spec, downgrade=g.canarying) for n in names]
         return place
 
-    def _place(self, g: _Group, place: list[Place], room: int, *, ready: bool) -> int:
+    def _place(self, g: Group, place: list[Place], room: int, *, ready: bool) -> int:
         """Place what may be placed and stop what is replaced by it; give how many exchanges are left."""
         out = self._out
         failed = [
@@ -521,14 +461,14 @@ class Reconciler:
                 g.desired.stop += 1
         return room
 
-    def _update_destructively(self, g: _Group, destructive: AllocSet, room: int) -> None:
+    def _update_destructively(self, g: Group, destructive: AllocSet, room: int) -> None:
         count = min(len(destructive), room)
         g.desired.destructive_update += count
         g.desired.ignore += len(destructive) - count
         for alloc in _by_index(destructive)[:count]:
             self._out.destructive.append(Place(alloc.name, g.spec, previous=alloc, stops=True))
 
-    def _move(self, g: _Group) -> None:
+    def _move(self, g: Group) -> None:
         g.desired.migrate += len(g.migrate)
         for alloc in _by_index(g.migrate):
             self._out.stop.append(Stop(alloc, MIGRATING, followup=alloc.followup_eval_id))
@@ -545,132 +485,6 @@ class Reconciler:
                 )
             )
 
-    # -- later
-
-    def _later_evals(self, later: list[Later], trigger: str, description: str) -> dict[str, str]:
-        """Make evaluations for what is due later, one for all that are due within a window; alloc → evaluation."""
-        if not later or self._job is None:
-            return {}
-        found: dict[str, str] = {}
-        current: Evaluation | None = None
-        for item in sorted(later, key=lambda item: item.at):
-            if current is None or current.wait_until is None or item.at - current.wait_until >= _BATCH_WINDOW:
-                if current is not None and trigger == ev.ALLOC_RESCHEDULE:
-                    trigger, description = ev.RETRY_FAILED_ALLOC, ""
-                current = Evaluation(
-                    id=self._store.kernel.new_id(),
-                    namespace=self._job.namespace,
-                    job_id=self._job.id,
-                    type=self._job.type,
-                    priority=self._eval.priority,
-                    triggered_by=trigger,
-                    description=description,
-                    job_modify_index=self._job.modify_index,
-                    wait_until=item.at,
-                )
-                self._out.followups.append(current)
-            found[item.alloc.id] = current.id
-        return found
-
-    def _reschedule_later(self, g: _Group) -> None:
-        found = self._later_evals(g.later, ev.ALLOC_RESCHEDULE, ev.DESC_RESCHEDULE)
-        for item in g.later:
-            eval_id, alloc_id = found.get(item.alloc.id, ""), item.alloc.id
-            if alloc_id in self._out.disconnects:
-                self._out.disconnects[alloc_id].followup_eval_id = eval_id
-            elif alloc_id in g.migrate:
-                g.migrate[alloc_id] = moved = g.migrate[alloc_id].clone()
-                moved.followup_eval_id = eval_id
-            else:
-                self._out.attributes[alloc_id] = updated = g.all[alloc_id].clone()
-                updated.followup_eval_id = eval_id
-        g.desired.reschedule_later = len(g.later)
-
-    # -- disconnecting clients
-
-    def _disconnect(self, g: _Group, allocs: AllocSet) -> dict[str, str]:
-        stays, now, later = self._reschedulable(allocs, disconnecting=True)
-        g.now = g.now | now
-        g.untainted = g.untainted | stays
-        g.later += later
-        timeouts = self._later_evals(
-            [Later(a, self._sort.now + self._sort.lost_after(a)) for a in allocs.values()],
-            ev.MAX_DISCONNECT,
-            ev.DESC_DISCONNECT,
-        )
-        for alloc_id, alloc in allocs.items():
-            unknown = alloc.clone()
-            unknown.client, unknown.client_description = al.UNKNOWN, UNKNOWN_NODE
-            unknown.states.append(al.ClientState(al.UNKNOWN, self._sort.now))
-            unknown.followup_eval_id = timeouts.get(alloc_id, "")
-            self._out.disconnects[alloc_id] = unknown
-            if alloc_id in g.now:
-                g.now[alloc_id] = unknown
-        g.desired.disconnect = len(allocs)
-        g.desired.reschedule_now = len(g.now)
-        g.desired.reschedule_later = len(g.later)
-        return timeouts
-
-    def _reconnect(self, g: _Group, back: AllocSet, disconnecting: AllocSet) -> AllocSet:
-        """Decide between copies that came back and those that replaced them meanwhile."""
-        stop: AllocSet = {}
-        for alloc in back.values():
-            if not alloc.server_terminal and alloc.client == al.FAILED:
-                stop[alloc.id] = alloc
-                self._out.stop.append(Stop(alloc, RESCHEDULED, client=al.FAILED))
-            elif self._outdated(alloc):
-                stop[alloc.id] = alloc
-                self._out.stop.append(Stop(alloc, NOT_NEEDED))
-            else:
-                self._choose(g, alloc, stop)
-        g.desired.stop += len(stop)
-        g.untainted = _without(g.untainted, stop)
-        g.migrate = _without(g.migrate, stop)
-        g.lost = _without(g.lost, stop)
-        kept = _without(back, stop)
-        for alloc in kept.values():
-            if not self._outdated(alloc) and alloc.client == al.RUNNING:
-                self._out.reconnects[alloc.id] = returned = alloc.clone()
-                returned.states.append(al.ClientState(alloc.client, self._sort.now))
-        if kept:
-            g.desired.reconnect = len(self._out.reconnects)
-        g.untainted = g.untainted | kept
-        return _without(disconnecting, stop)
-
-    def _outdated(self, alloc: Allocation) -> bool:
-        job = self._job
-        return (
-            alloc.desired != al.RUN
-            or alloc.wants_migration
-            or alloc.wants_reschedule
-            or alloc.wants_force_reschedule
-            or (job is not None and (alloc.job_version < job.version or alloc.job_create_index < job.create_index))
-        )
-
-    def _choose(self, g: _Group, alloc: Allocation, stop: AllocSet) -> None:
-        following = alloc.next
-        while following in g.all:
-            other = g.all[following]
-            following = other.next
-            if other.server_terminal:
-                continue
-            if pick_reconnecting(g.spec, alloc, other) is other:
-                if alloc.id not in stop:
-                    stop[alloc.id] = alloc
-                    self._out.stop.append(Stop(alloc, NOT_NEEDED))
-            elif other.id not in stop:
-                stop[other.id] = other
-                self._out.stop.append(Stop(other, RECONNECTED))
-
-
-def _without(allocs: AllocSet, *others: AllocSet) -> AllocSet:
-    return {i: a for i, a in allocs.items() if not any(i in o for o in others)}
-
 
 def _by_index(allocs: AllocSet) -> list[Allocation]:
     return sorted(allocs.values(), key=lambda a: a.index)
-
-
-def copy_deployment(deployment: Deployment | None) -> Deployment | None:
-    """Copy a deployment so that a plan may change it."""
-    return copy.deepcopy(deployment)

@@ -9,9 +9,9 @@ from providers.sandbox.world.nomad import allocation as al
 from providers.sandbox.world.nomad import deployment as dep
 from providers.sandbox.world.nomad import node as nd
 from providers.sandbox.world.nomad.allocation import alloc_name
+from providers.sandbox.world.nomad.changes import UNKNOWN_NODE
 from providers.sandbox.world.nomad.context import DeploymentUpdate
 from providers.sandbox.world.nomad.deployment import Deployment, GroupState
-from providers.sandbox.world.nomad.reconcile import UNKNOWN_NODE
 
 if TYPE_CHECKING:
     from providers.sandbox.world.nomad.allocation import Allocation

@@ -9,8 +9,8 @@ from providers.sandbox.world.nomad import allocation as al
 from providers.sandbox.world.nomad import evaluation as ev
 from providers.sandbox.world.nomad import node as nd
 from providers.sandbox.world.nomad.allocation import Allocation, PlacementMetrics
+from providers.sandbox.world.nomad.changes import LOST_NODE
 from providers.sandbox.world.nomad.evaluation import DesiredUpdates, Evaluation
-from providers.sandbox.world.nomad.reconcile import LOST_NODE
 
 if TYPE_CHECKING:
     from providers.sandbox.world.nomad.context import Eligibility, Plan

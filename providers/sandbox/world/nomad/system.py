@@ -8,16 +8,10 @@ from typing import TYPE_CHECKING
 from providers.sandbox.world.nomad import allocation as al
 from providers.sandbox.world.nomad import deployment as dep
 from providers.sandbox.world.nomad.allocation import DeploymentStatus, PlacementMetrics
+from providers.sandbox.world.nomad.changes import IN_PLACE, LOST_NODE, NODE_TAINTED, NOT_NEEDED, UPDATING
 from providers.sandbox.world.nomad.context import Context, DeploymentUpdate, Plan, exhaust_resources
+from providers.sandbox.world.nomad.deployment import copy_deployment
 from providers.sandbox.world.nomad.evaluation import DesiredUpdates
-from providers.sandbox.world.nomad.reconcile import (
-    IN_PLACE,
-    LOST_NODE,
-    NODE_TAINTED,
-    NOT_NEEDED,
-    UPDATING,
-    copy_deployment,
-)
 from providers.sandbox.world.nomad.reconcile_node import NodeReconciler, NodeResults, Tuple
 from providers.sandbox.world.nomad.scheduling import (
     Outcome,
