@@ -12,6 +12,7 @@ import pytest
 from providers.sandbox.faults import Faults, Kind
 from schemas.document import ClusterGroup
 from support.builders import a_group, a_pool
+from support.fault_scripts import judge
 from support.stage import Stage, a_job_of, a_scenario
 
 CORPUS: tuple[int, ...] = ()  # seeds that once failed
@@ -57,23 +58,24 @@ class Witness:
             assert launched <= asked, f"{claim}: {launched} launched of {asked}"
 
 
-def test_whatever_goes_wrong_for_a_while_caps_hold_and_all_comes_right_afterwards(fault_seed: int) -> None:
+def trouble_then_calm(faults: Faults, seed: int) -> None:
     web = a_job_of("web", count=6, cpu=1500, memory=1024)
     nightly = a_job_of("nightly", count=2, cpu=3000, memory=2048, NodePool="batch")
-    faults = Faults(seed=fault_seed, rates=RATES)
-    stage = Stage.set(a_scenario(web, nightly), seed=fault_seed, faults=faults)
+    stage = Stage.set(a_scenario(web, nightly), seed=seed, faults=faults)
     group = the_group()
     witness = Witness(stage, group)
 
     stage.play(group, seconds=TROUBLE, stop_when_converged=False, after_tick=witness.look)
     faults.rates = {}
-    converged = stage.play(group, seconds=CALM, after_tick=witness.look)
+    assert stage.play(group, seconds=CALM, after_tick=witness.look), f"seed {seed} does not converge"
 
-    told = f"seed {fault_seed}, faults:\n{faults.as_script()}"
-    assert converged, told
     queued = {job.name: dict(job.queued) for job in stage.ticks[-1].snapshot.jobs}
-    assert set(queued) == {"web", "nightly"}, told
-    assert all(n == 0 for groups in queued.values() for n in groups.values()), f"{queued}; {told}"
+    assert set(queued) == {"web", "nightly"}
+    assert all(n == 0 for groups in queued.values() for n in groups.values()), queued
+
+
+def test_whatever_goes_wrong_for_a_while_caps_hold_and_all_comes_right_afterwards(fault_seed: int) -> None:
+    judge(lambda faults: trouble_then_calm(faults, fault_seed), Faults(seed=fault_seed, rates=RATES))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

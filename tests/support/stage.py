@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any
 
 from providers.prices.shipped import load_catalogue
 from providers.sandbox.doors import SandboxEc2, SandboxNomadDoor
-from providers.sandbox.faults import Crashed, Faults, faulty
+from providers.sandbox.faults import Crashed, Faults, ShiftedClock, faulty
 from providers.sandbox.virtualtime import LoopClock, run_virtual
 from providers.sandbox.world.scenario import Scenario, Step, load_scenario
 from providers.sandbox.world.world import World
@@ -78,14 +79,15 @@ class Stage:
         world = World.create(scenario, seed=seed, catalogue=load_catalogue())
         return cls(world=world, faults=faults or Faults())
 
-    def ports(self, clock: LoopClock) -> Ports:
-        """Give the doors, each with faults before it."""
-        kernel = self.world.kernel
+    def ports(self, clock: LoopClock, observer: str = "") -> Ports:
+        """Give the doors, each with faults before it; the world's clock is right, the program's may not be."""
+        kernel, faults = self.world.kernel, self.faults
+        ec2, nomad = OverheardEc2(self.world, clock, self.requests), SandboxNomadDoor(self.world, clock)
         return Ports(
-            clock=clock,
-            ec2=faulty(OverheardEc2(self.world, clock, self.requests), self.faults, source=Source.EC2, clock=clock),
-            nomad=faulty(SandboxNomadDoor(self.world, clock), self.faults, source=Source.NOMAD, clock=clock),
-            store=faulty(self.store, self.faults, source=Source.STORE, clock=clock),
+            clock=ShiftedClock(clock, faults),
+            ec2=faulty(ec2, faults, source=Source.EC2, clock=clock, observer=observer),
+            nomad=faulty(nomad, faults, source=Source.NOMAD, clock=clock, observer=observer),
+            store=faulty(self.store, faults, source=Source.STORE, clock=clock, observer=observer),
             catalogue=load_catalogue(),
             new_id=kernel.new_id,
             chance=lambda: kernel.chance().random(),
@@ -98,14 +100,19 @@ class Stage:
         seconds: float,
         stop_when_converged: bool = True,
         after_tick: Callable[[], None] = lambda: None,
+        observers: Sequence[str] = ("",),
     ) -> bool:
-        """Run ticks for so many virtual seconds; tells whether the last one found all converged."""
+        """Run ticks for so many virtual seconds; tells whether the last one found all converged.
+
+        With several ``observers`` so many replicas of the program tick in turn.
+        """
 
         async def work() -> bool:
             clock = LoopClock()
             end = clock.seconds() + seconds
+            turns = cycle(observers)
             while clock.seconds() < end:
-                tick = await self._tick(group, clock)
+                tick = await self._tick(group, clock, next(turns))
                 after_tick()
                 if stop_when_converged and tick is not None and tick.converged:
                     return True
@@ -114,9 +121,9 @@ class Stage:
 
         return run_virtual(work, start=self.world.now)
 
-    async def _tick(self, group: ClusterGroup, clock: LoopClock) -> Tick | None:
+    async def _tick(self, group: ClusterGroup, clock: LoopClock, observer: str) -> Tick | None:
         try:
-            tick = await GroupLoop(group, self.ports(clock)).tick()
+            tick = await GroupLoop(group, self.ports(clock, observer)).tick()
         except BaseExceptionGroup as crash:
             if crash.split(Crashed)[1] is not None:
                 raise

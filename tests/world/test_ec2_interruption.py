@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from providers.events.messages import Event, parse
+from providers.sandbox.doors.queue import SandboxQueue
 from providers.sandbox.world.ec2.interruption import interrupt
 from providers.sandbox.world.ec2.lifecycle import terminate
 from providers.sandbox.world.ec2.messages import delete, receive
+from providers.sandbox.world.ec2.state import QueueRules
 from support.bare_world import BareWorld, launch
+from support.whole_world import Doors, a_client_template, a_request, a_world, through_doors
 
 if TYPE_CHECKING:
     from providers.sandbox.world.ec2.state import Json
@@ -87,6 +91,56 @@ def test_a_message_comes_again_until_it_is_deleted() -> None:
     assert hidden == []
     assert [m.id for m in again] == [m.id for m in first]
     assert receive(world.cloud) == []
+
+
+def test_an_event_may_come_as_two_messages_under_one_event_id() -> None:
+    world = BareWorld(lag=0)
+    world.state.ec2.queue = QueueRules(duplicates=1.0)
+    launch(world, "t")
+    world.wait(15)
+    twins = receive(world.cloud)
+    delete(world.cloud, twins[0].id)
+
+    assert len({m.id for m in twins}) == 2
+    assert len({m.body["id"] for m in twins}) == 1
+    assert [m.id for m in receive(world.cloud, hidden_seconds=0)] == []
+    world.wait(21)
+    assert [m.id for m in receive(world.cloud)] == [twins[1].id]
+
+
+def test_messages_come_late_and_in_no_order() -> None:
+    orders = set()
+    for seed in range(6):
+        world = BareWorld(seed, lag=0)
+        world.state.ec2.queue = QueueRules(delay_max=30.0, disorder=True)
+        for number in range(4):
+            launch(world, f"t{number}")
+        world.wait(15)
+        early = receive(world.cloud, hidden_seconds=300)
+        world.wait(30)
+        times = [m.sent_at for m in early + receive(world.cloud)]
+        orders.add(times == sorted(times))
+        assert len(early) < 4
+        assert len(times) == 4
+
+    assert False in orders
+
+
+def test_the_queue_s_door_waits_for_a_message_and_gives_its_body() -> None:
+    async def work(doors: Doors) -> None:
+        queue = SandboxQueue(doors.world, doors.clock)
+        empty = await queue.receive()
+        waited = doors.world.now
+        await doors.ec2.create_template("demo", a_client_template())
+        await doors.ec2.create_fleet(a_request(1))
+        found = await queue.receive()
+        await queue.delete(found)
+
+        assert (empty, waited) == ((), 20.0)
+        assert [type(parse(m.body)) for m in found] == [Event]
+        assert await queue.receive() == ()
+
+    through_doors(a_world(), work)
 
 
 def test_messages_are_kept_for_five_minutes() -> None:

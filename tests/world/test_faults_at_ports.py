@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
-from providers.sandbox.faults import Crashed, Faults, Kind, Strike, faulty, read_script
+from providers.sandbox.faults import Crashed, Faults, Kind, ShiftedClock, Strike, faulty, read_script
 from schemas.faults import OutcomeUnknownError, Source, UnansweredError
 from schemas.world import ServerView
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -29,6 +32,9 @@ class Port:
         self.done.append(name)
         return f"made {name}"
 
+    async def receive(self) -> tuple[str, ...]:
+        return ("notice", "state", "advice")
+
     async def server_view(self, address: str) -> ServerView:
         return ServerView(address=address, reachable=True)
 
@@ -42,6 +48,9 @@ class Waiting:
     """A clock that only counts."""
 
     slept: float = 0.0
+
+    def now(self) -> datetime:
+        return NOON
 
     async def sleep(self, seconds: float) -> None:
         self.slept += seconds
@@ -146,7 +155,71 @@ def test_a_question_that_never_raises_is_answered_with_silence() -> None:
     assert run(lambda: faulted.server_view("10.0.0.1")).reachable
 
 
-RATES = {Kind.FAIL: 0.2, Kind.LOSE_REPLY: 0.2, Kind.STALE: 0.2}
+def test_in_a_split_one_observer_sees_what_was_and_the_other_what_is() -> None:
+    port, faults = Port(), Faults(script=[Strike(call=3, kind=Kind.SPLIT, figure=2)])
+    left, right = (faulty(port, faults, source=Source.EC2, clock=Waiting(), observer=who) for who in ("a", "b"))
+
+    async def look() -> list[tuple[str, ...]]:
+        await left.instances("g")
+        await right.create_fleet("first")
+        await right.instances("g")
+        seen = [await left.instances("g")]  # call 3: from here on, for two reads
+        await left.create_fleet("second")
+        return [*seen, await right.instances("g"), await left.instances("g"), await left.instances("g")]
+
+    both, one = ("g", "first", "second"), ("g", "first")
+    assert run(look) == [one, both, one, both]
+
+
+def test_a_split_view_of_what_nobody_has_asked_begins_with_its_first_answer() -> None:
+    port, faults = Port(), Faults(script=[Strike(call=0, kind=Kind.SPLIT, figure=2)])
+    left = faulty(port, faults, source=Source.EC2, clock=Waiting())
+
+    async def look() -> list[tuple[str, ...]]:
+        seen = [await left.instances("g")]
+        await left.create_fleet("a")
+        return [*seen, await left.instances("g"), await left.instances("g")]
+
+    assert run(look) == [("g",), ("g",), ("g", "a")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "figure", "seen"),
+    [
+        (Kind.DUPLICATE, 1, ("notice", "state", "state", "advice")),
+        (Kind.REORDER, 0, ("advice", "state", "notice")),
+        (Kind.REORDER, 1, ("notice", "advice", "state")),
+    ],
+)
+def test_messages_come_twice_or_in_another_order(kind: Kind, figure: float, seen: tuple[str, ...]) -> None:
+    _, faulted, _, _ = struck(Strike(call=0, kind=kind, figure=figure))
+
+    assert run(faulted.receive) == seen
+
+
+def test_by_chance_only_messages_come_twice() -> None:
+    rates = {Kind.DUPLICATE: 1.0}
+    lists, messages = Faults(seed=1, rates=rates), Faults(seed=1, rates=rates)
+    run(lambda: faulty(Port(), lists, source=Source.EC2, clock=Waiting()).instances("g"))
+    run(lambda: faulty(Port(), messages, source=Source.EVENTS, clock=Waiting()).receive())
+
+    assert (len(lists.struck), len(messages.struck)) == (0, 1)
+
+
+def test_the_program_s_clock_jumps_and_the_world_s_goes_on() -> None:
+    _, faulted, faults, clock = struck(Strike(call=1, kind=Kind.JUMP, figure=-90.0), skew=5.0)
+    shifted = ShiftedClock(clock, faults)
+    before = shifted.now()
+    run(lambda: faulted.instances("g"))
+    run(lambda: faulted.instances("g"))
+    run(lambda: shifted.sleep(3.0))
+
+    assert before - NOON == timedelta(seconds=5)
+    assert shifted.now() - NOON == timedelta(seconds=-85)
+    assert (clock.now(), clock.slept) == (NOON, 3.0)
+
+
+RATES = {Kind.FAIL: 0.2, Kind.LOSE_REPLY: 0.2, Kind.STALE: 0.1, Kind.SPLIT: 0.1, Kind.JUMP: 0.1}
 
 
 def story(faults: Faults) -> list[str]:

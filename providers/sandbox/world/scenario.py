@@ -12,7 +12,16 @@ from typing import Any
 
 import msgspec
 
-from providers.sandbox.world.ec2.state import CapacityLimit, Ec2State, Image, Mishap, PriceMove, Quota, Subnet
+from providers.sandbox.world.ec2.state import (
+    CapacityLimit,
+    Ec2State,
+    Image,
+    Mishap,
+    PriceMove,
+    QueueRules,
+    Quota,
+    Subnet,
+)
 
 Json = dict[str, Any]
 
@@ -46,6 +55,7 @@ class AccountSpec(msgspec.Struct, forbid_unknown_fields=True):
     mishaps: list[Mishap] = []
     describe_lag_max: float = 5.0
     interruptions_per_day: float = 0.0
+    queue: QueueRules = msgspec.field(default_factory=QueueRules)
 
 
 class Step(msgspec.Struct):
@@ -109,4 +119,5 @@ def account_of(spec: AccountSpec) -> Ec2State:
         mishaps=list(spec.mishaps),
         describe_lag_max=spec.describe_lag_max,
         interruptions_per_day=spec.interruptions_per_day,
+        queue=spec.queue,
     )

@@ -34,7 +34,10 @@ def announce_interruption(cloud: Cloud, instance: Instance) -> None:
 def receive(cloud: Cloud, *, count_max: int = 10, hidden_seconds: float = 20.0) -> list[Message]:
     """Take up to ``count_max`` messages; each comes again after ``hidden_seconds`` unless it is deleted."""
     now = cloud.kernel.now
-    found = [m for m in cloud.state.messages if m.visible_at <= now and m.sent_at > now - _RETENTION][:count_max]
+    found = [m for m in cloud.state.messages if m.visible_at <= now and m.sent_at > now - _RETENTION]
+    if cloud.state.queue.disorder:
+        cloud.kernel.chance().shuffle(found)
+    found = found[:count_max]
     for message in found:
         message.visible_at, message.receives = now + hidden_seconds, message.receives + 1
     return found
@@ -50,19 +53,24 @@ def _spot_arn(instance: Instance) -> str:
     return f"arn:aws:ec2:{instance.zone}:instance/{instance.id}"
 
 
-def _send(cloud: Cloud, kind: str, arn: str, detail: Json) -> None:
-    now = cloud.kernel.now
+def _send(cloud: Cloud, kind: str, arn: str, detail: Json, *, source: str = "aws.ec2") -> None:
+    """Put an event into the queue, by its rules: some twice under one event id, some late."""
+    now, rules = cloud.kernel.now, cloud.state.queue
     cloud.state.messages = [m for m in cloud.state.messages if m.sent_at > now - _RETENTION]
     event_id = cloud.kernel.new_id()
     body: Json = {
         "version": "0",
         "id": event_id,
         "detail-type": kind,
-        "source": "aws.ec2",
+        "source": source,
         "account": _ACCOUNT,
         "time": to_datetime(now).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "region": cloud.state.region,
         "resources": [arn],
         "detail": detail,
     }
-    cloud.state.messages.append(Message(id=event_id, sent_at=now, body=body))
+    twice = rules.duplicates > 0 and cloud.kernel.chance().random() < rules.duplicates
+    for _ in range(1 + twice):
+        late = cloud.kernel.chance().uniform(0, rules.delay_max) if rules.delay_max > 0 else 0.0
+        message_id = cloud.kernel.new_id() if twice else event_id
+        cloud.state.messages.append(Message(id=message_id, sent_at=now, body=body, visible_at=now + late))

@@ -181,6 +181,15 @@ class Fleet:
 
 
 @dataclass(slots=True, kw_only=True)
+class QueueRules:
+    """How the interruption queue treats its messages: a share comes twice, some seconds late, in no order."""
+
+    duplicates: float = 0.0
+    delay_max: float = 0.0
+    disorder: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
 class Message:
     """An EventBridge event in the interruption queue."""
 
@@ -213,3 +222,4 @@ class Ec2State:
     fleets: dict[str, Fleet] = field(default_factory=dict)
     user_data: dict[str, str] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)
+    queue: QueueRules = field(default_factory=QueueRules)
