@@ -24,7 +24,13 @@ from schemas.world import Job, Market, Snapshot
 CAPS = frozenset({Reason.AT_MAXIMUM, Reason.NODE_LIMIT, Reason.COST_LIMIT})
 HELPLESS = frozenset({Reason.UNSATISFIABLE, Reason.GIVEN_UP})
 NAMED_MOST = 5
-SPOKEN = {Source.NOMAD: "Nomad", Source.EC2: "EC2", Source.STORE: "the store", Source.PRICES: "spot prices"}
+SPOKEN = {
+    Source.NOMAD: "Nomad",
+    Source.EC2: "EC2",
+    Source.STORE: "the store",
+    Source.PRICES: "spot prices",
+    Source.EVENTS: "the interruption queue",
+}
 
 
 class Standing(StrEnum):

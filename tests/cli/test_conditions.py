@@ -24,15 +24,19 @@ from support.builders import (
     a_job,
     a_node,
     a_pool,
-    a_server,
-    a_snapshot,
     a_task_group,
     an_allocation,
     an_instance,
 )
+from support.quorums import a_quorum
 
-SERVERS = tuple(a_server(slot) for slot in range(3))
+SERVERS = a_quorum().instances
 HEADROOM = {"units": 3, "cpuMHz": 1000, "memoryMiB": 512}
+
+
+def a_snapshot(**given: Any) -> Snapshot:
+    """A quiet world with a quorum that is well by all witnesses."""
+    return replace(a_quorum(), **given)
 
 
 def status(group: ClusterGroup, snapshot: Snapshot, plan: Plan | None = None, **given: Any) -> GroupStatus:
@@ -61,7 +65,9 @@ def test_a_quiet_group_is_as_specified_in_every_condition() -> None:
 
 
 def test_nomad_that_is_not_there_yet_is_not_a_silent_source() -> None:
-    snapshot = a_snapshot(formed=False, unanswered={Source.NOMAD: "no server of ours is running yet"})
+    snapshot = a_snapshot(
+        instances=(), templates=frozenset(), unanswered={Source.NOMAD: "no server of ours is running yet"}
+    )
     found = status(a_group(pools=[a_pool()]), snapshot)
 
     assert condition(found, "SourceUnanswered").well

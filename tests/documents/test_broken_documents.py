@@ -17,9 +17,9 @@ FILES = sorted(BROKEN.glob("*.yaml"))
 
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
 def test_every_mistake_is_told_in_the_committed_words(path: Path, golden: Callable[[Path, str], None]) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     result = loaded(path.read_bytes(), file=path.name)
-    took = time.perf_counter() - began
+    took = time.process_time() - began
 
     assert result.problems, "a broken file was taken"
     assert took < 1

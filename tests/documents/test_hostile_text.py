@@ -46,9 +46,9 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_text_is_refused_within_a_second(name: str) -> None:
     text, reason = HOSTILE[name]
-    began = time.perf_counter()
+    began = time.process_time()
     result = loaded(text)
-    took = time.perf_counter() - began
+    took = time.process_time() - began
 
     assert result.groups == ()
     assert any(reason in str(problem) for problem in result.problems), result.problems[:3]

@@ -64,9 +64,9 @@ def test_the_demo_is_read_in_a_moment() -> None:
     text, catalogue = (ROOT / "specs/demo.yaml").read_bytes(), load_catalogue()
     times = []
     for _ in range(10):
-        began = time.perf_counter()
+        began = time.process_time()
         load(text, file="demo.yaml", catalogue=catalogue)
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
 
     assert min(times) < 0.015
 
