@@ -45,13 +45,11 @@ def test_all_lists_of_an_empty_cluster_are_believed(agent: NomadAgent) -> None:
 def test_work_that_cannot_be_placed_is_seen_as_queued_with_its_evaluation(agent: NomadAgent) -> None:
     async def work(cluster: NomadCluster) -> None:
         await cluster.channel.write("PUT", "/v1/jobs", body={"Job": a_job("waiting", count=3)})
-        for _ in range(50):
-            jobs = {job.id: job for job in await cluster.jobs()}
-            if jobs["waiting"].queued.get("g"):
-                break
-            await anyio.sleep(0.1)
-        assert jobs["waiting"].queued == {"g": 3}
-        assert jobs["waiting"].groups[0].count == 3
+        with anyio.fail_after(10):
+            while not (waiting := next(j for j in await cluster.jobs() if j.id == "waiting")).queued.get("g"):
+                await anyio.sleep(0.1)
+        assert waiting.queued == {"g": 3}
+        assert waiting.groups[0].count == 3
         assert [e.job_id for e in await cluster.evaluations() if e.status == "blocked"] == ["waiting"]
 
     asked(agent, work)
