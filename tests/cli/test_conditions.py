@@ -66,7 +66,7 @@ def test_a_quiet_group_is_as_specified_in_every_condition() -> None:
 
 def test_nomad_that_is_not_there_yet_is_not_a_silent_source() -> None:
     snapshot = a_snapshot(
-        instances=(), templates=frozenset(), unanswered={Source.NOMAD: "no server of ours is running yet"}
+        instances=(), servers=(), templates=frozenset(), unanswered={Source.NOMAD: "no server of ours is running yet"}
     )
     found = status(a_group(pools=[a_pool()]), snapshot)
 
