@@ -182,8 +182,10 @@ def written(plan: Plan) -> str:
             content = ", ".join(f"{c.copies} {c.job}.{c.group}" for c in action.contents) or "nothing yet"
             others = [f"{o.instance_type} {o.zone} {o.price:.4f}" for o in action.overrides[1:]]
             lines += [
-                f"launch {action.claim}: {action.count} x {first.instance_type} {action.market} in {first.zone}"
-                f" at {first.price:.4f}",
+                (
+                    f"launch {action.claim}: {action.count} x {first.instance_type} {action.market} in {first.zone}"
+                    f" at {first.price:.4f}"
+                ),
                 f"  holds {content}",
                 *([f"  or {', '.join(others)}"] if others else []),
                 f"  because {action.cause}: {action.reason}",
