@@ -1,8 +1,8 @@
 """Asks everyone who can tell how the servers are: each server's own agent, the leader, gossip, EC2 (semantics §10).
 
-One look at n servers costs 4n + 3 reads: leader, raft, members and health of each at its own address, then autopilot,
-raft's configuration and members of the cluster. On suspicion autopilot is asked once more, seconds later, and EC2's
-status checks too.
+One look at n servers costs 4n + 2 reads: leader, raft, members and health of each at its own address, then autopilot
+and raft's configuration of the leader. On suspicion autopilot is asked once more, seconds later, and EC2's status
+checks too; where no agent can be asked at its own address, gossip of whoever answers.
 """
 
 from __future__ import annotations

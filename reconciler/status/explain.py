@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from reconciler.packing.explain import PoolAnswer, explain_job
+from reconciler.reconcilers.servers import tell_server
 from reconciler.status.tables import NodeRow, ServerRow, node_rows, server_rows
 from schemas.document import ClusterGroup, Pool, format_duration
 from schemas.faults import Source
@@ -263,11 +264,15 @@ def _server_verdict(snapshot: Snapshot, group: ClusterGroup, row: ServerRow) -> 
         return "it goes: EC2 says shutting-down"
     if Source.NOMAD in snapshot.unanswered:
         return "it stays; its quorum does not answer yet"
-    return "it stays: replacing servers is not implemented yet"
+    told = tell_server(snapshot, group, row.instance)
+    return told.outlook if told else "it stays"
 
 
 def _server_facts(snapshot: Snapshot, group: ClusterGroup, row: ServerRow, instance: Instance) -> Iterator[str]:
     yield f"launched {_ago(snapshot.observed_at, instance.launched_at)} as {instance.claim or 'no claim of ours'}"
+    if (told := tell_server(snapshot, group, instance.id)) is not None:
+        yield from told.facts
+        return
     view = next((v for v in snapshot.servers if v.address == row.address), None)
     if view is not None:
         leader = f"names {view.leader} as leader" if view.leader else "knows no leader"

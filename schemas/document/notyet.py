@@ -29,7 +29,6 @@ REFUSED: Final = (
 )
 WITHOUT_EFFECT: Final = (
     "spec.aws.interruptionQueue",
-    "spec.servers.replaceAfter",
     "spec.pools.scaleDown",
     "spec.pools.drain",
     "spec.pools.interruption",

@@ -103,7 +103,6 @@ def test_a_group_of_nothing_is_told() -> None:
 @pytest.mark.parametrize(
     ("text", "path"),
     [
-        (SMALL + "  servers: {replaceAfter: 6m}\n", "spec.servers.replaceAfter"),
         (_pool("scaleDown: {enabled: false}"), "spec.pools[0].scaleDown.enabled"),
         (_pool("drain: {batch: keep}"), "spec.pools[0].drain.batch"),
         (_pool("interruption: {onRebalance: ignore}"), "spec.pools[0].interruption.onRebalance"),

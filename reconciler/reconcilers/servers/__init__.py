@@ -6,6 +6,7 @@ from reconciler.reconcilers.servers.formation import plan_forming, quorum_missin
 from reconciler.reconcilers.servers.health import Quorum, ServerHealth, Verdict, assess
 from reconciler.reconcilers.servers.record import remembered
 from reconciler.reconcilers.servers.steps import plan_steps
+from reconciler.reconcilers.servers.told import ServerTold, tell_server
 from schemas.document import ClusterGroup
 from schemas.faults import Source
 from schemas.names import formed_marker
@@ -15,11 +16,13 @@ from schemas.world import Snapshot
 __all__ = [
     "Quorum",
     "ServerHealth",
+    "ServerTold",
     "Verdict",
     "assess",
     "plan_servers",
     "quorum_missing",
     "remembered",
+    "tell_server",
 ]
 
 

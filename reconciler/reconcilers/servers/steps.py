@@ -213,7 +213,7 @@ def _too_many(case: Case) -> Plan | None:
 
 def _not_as_specified(case: Case) -> Plan | None:
     """Add the replacement of a server that is marked or outdated; once it votes there is one too many."""
-    due_ones = [(s, why) for s in case.quorum.servers if (why := _must_go(case, s)) is not None]
+    due_ones = [(s, why) for s in case.quorum.servers if (why := must_go(case, s)) is not None]
     if not due_ones:
         return None
     named = ", ".join(f"{s.name} ({why})" for s, why in due_ones)
@@ -242,7 +242,8 @@ def _not_well(case: Case) -> Plan | None:
     return Plan(holds=holds) if holds else None
 
 
-def _must_go(case: Case, server: ServerHealth) -> str | None:
+def must_go(case: Case, server: ServerHealth) -> str | None:
+    """Say why a server is to be replaced though nothing is wrong with it; None: it is as it should be."""
     if server.instance is None or not server.instance.live:
         return None
     if marked(server.instance):
@@ -305,7 +306,7 @@ def _rank(case: Case, server: ServerHealth) -> int:
         return 2
     if server.reachable is False:
         return 3
-    return OUTDATED if _must_go(case, server) is not None else REST
+    return OUTDATED if must_go(case, server) is not None else REST
 
 
 def _cause(case: Case, server: ServerHealth) -> tuple[Reason, str]:
@@ -313,7 +314,7 @@ def _cause(case: Case, server: ServerHealth) -> tuple[Reason, str]:
     if rank == MARKED:
         return Reason.MARKED, RANKS[rank]
     if rank == OUTDATED:
-        return Reason.OUTDATED, _must_go(case, server) or RANKS[rank]
+        return Reason.OUTDATED, must_go(case, server) or RANKS[rank]
     return Reason.SURPLUS, RANKS[rank]
 
 
@@ -416,7 +417,7 @@ def _hand_over(case: Case, victim: ServerHealth, cause: Reason, reason: str) -> 
     if not others:
         message = f"{victim.name} leads and is to go, and no other voter is healthy; {case.quorum.figures}"
         return Plan.held("servers", Reason.QUORUM_AT_RISK, message, passing=True)
-    best = min(others, key=lambda s: (_must_go(case, s) is not None, s.name))
+    best = min(others, key=lambda s: (must_go(case, s) is not None, s.name))
     if victim.instance is None or best.peer is None:
         raise ValueError(f"{victim.name} or {best.name} is no server of ours")
     return Plan(
