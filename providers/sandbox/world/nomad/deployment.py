@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 RUNNING, PAUSED, FAILED, SUCCESSFUL, CANCELLED = "running", "paused", "failed", "successful", "cancelled"
 
@@ -74,4 +73,7 @@ class Deployment:
 
 def copy_deployment(deployment: Deployment | None) -> Deployment | None:
     """Copy a deployment so that a plan may change it."""
-    return copy.deepcopy(deployment)
+    if deployment is None:
+        return None
+    groups = {n: replace(g, placed_canaries=list(g.placed_canaries)) for n, g in deployment.groups.items()}
+    return replace(deployment, groups=groups)
