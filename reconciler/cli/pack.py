@@ -59,20 +59,21 @@ def pack_one(workload: workloads.Workload, units: int, types: list[InstanceType]
 @click.command()
 @click.option("--max-vcpu", type=click.IntRange(min=1), metavar="N", help="Only types of at most N vCPUs.")
 @click.option("--units", type=int, multiple=True, metavar="N", help="Only this size of each workload (repeatable).")
-@click.option("--steps", type=click.IntRange(min=0), default=Budget().steps, show_default=True, help="Work budget.")
+@click.option("--steps", type=click.IntRange(min=0), metavar="N", help="Work budget, instead of the default.")
 @click.argument("files", type=click.Path(exists=True, dir_okay=False, path_type=Path), nargs=-1, required=True)
-def main(*, max_vcpu: int | None, units: tuple[int, ...], steps: int, files: tuple[Path, ...]) -> None:
+def main(*, max_vcpu: int | None, units: tuple[int, ...], steps: int | None, files: tuple[Path, ...]) -> None:
     """Pack workload FILES onto the shipped catalogue: cost, bound and effort, one line of JSON for each size."""
     from reconciler.bootstrap import catalogue  # noqa: PLC0415 - --help and errors of usage need none
 
     types = tuple(catalogue().values())
+    budget = Budget() if steps is None else Budget(steps=steps, most=steps)
     for file in files:
         try:
             workload = workloads.read(file.read_bytes())
             allowed = workloads.catalogue_for(workload, types, vcpu_max=max_vcpu)
             for size in workload.sizes:
                 if not units or size in units:
-                    click.echo(json.dumps(pack_one(workload, size, allowed, Budget(steps=steps))))
+                    click.echo(json.dumps(pack_one(workload, size, allowed, budget)))
         except (workloads.WorkloadError, PlanError) as error:
             raise click.ClickException(f"{file}: {error}") from error
 

@@ -29,7 +29,7 @@ def content(problem: Problem, packing: Packing) -> list[tuple[str, int, list[tup
 @settings(max_examples=120)
 def test_a_plan_is_valid_and_between_its_bound_and_the_best_lies_nothing(problem: Problem, steps: int) -> None:
     """Valid, no dearer than its bound allows, and the best possible cost is not under the bound nor over the cost."""
-    packing = solve(problem, budget=Budget(steps=steps))
+    packing = solve(problem, budget=Budget(steps=steps, most=steps))
 
     assert faults(problem, packing) == []
     best = cheapest(problem, placed(problem, packing))
@@ -55,7 +55,7 @@ def test_what_can_be_bought_is_never_left_out(problem: Problem) -> None:
 @settings(max_examples=80)
 def test_limits_are_kept_and_what_is_placed_is_still_bounded(problem: Problem) -> None:
     """However few machines may be had: valid, and the bound holds for what was placed."""
-    packing = solve(problem, budget=Budget(steps=1_000))
+    packing = solve(problem, budget=Budget(steps=1_000, most=1_000))
 
     assert faults(problem, packing) == []
     best = cheapest(problem, placed(problem, packing))
@@ -87,7 +87,10 @@ def test_the_order_of_shapes_and_offerings_changes_nothing(problem: Problem, ran
         ),
         offerings=tuple(problem.offerings[n] for n in offerings),
     )
-    before, after = solve(problem, budget=Budget(steps=2_000)), solve(moved, budget=Budget(steps=2_000))
+    before, after = (
+        solve(problem, budget=Budget(steps=2_000, most=2_000)),
+        solve(moved, budget=Budget(steps=2_000, most=2_000)),
+    )
 
     assert content(problem, before) == content(moved, after)
     assert (before.cost, before.bound) == (after.cost, after.bound)

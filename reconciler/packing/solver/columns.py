@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _PAYS = 1.0 + 1e-7  # a column must be worth more than it costs by more than rounding
 _WIDER = 2.0
+_PROOF_MIN = 100  # branchings of a first attempt
 _PROVE = 0.002  # relative gap from which a proof is worth its work
 
 
@@ -65,11 +66,11 @@ def generate(
             continue
         if not closed:
             widths = [w * _WIDER for w in widths]
-            master.anchor(relaxed.values, widths)
-        elif proving or not proof or bounder.best >= relaxed.cost * (1.0 - _PROVE):
+            master.anchor(relaxed.values if covered is None else bounder.values, widths)
+        elif proving >= proof or bounder.best >= relaxed.cost * (1.0 - _PROVE):
             return relaxed
         else:
-            proving = proof
+            proving = min(proof, max(_PROOF_MIN, proving * 4))
 
 
 def _pays(offer: Offer, kinds: Sequence[Kind], relaxed: Relaxed) -> bool:

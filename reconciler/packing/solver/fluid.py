@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 _SHARED_MAX = 60  # items with a choice of groups, up to which all groups are priced together
+_SLOTS_MAX = 24
 _ALIKE = 0.002  # relative difference in room between sizes of a family
 
 
@@ -43,6 +44,9 @@ class Fluid:
         for k, kind in enumerate(kinds):
             groups[kind.allowed].append(k)
         self._groups = [(sorted({e.item for k in own for e in kinds[k].entries}), own) for own in groups.values()]
+        slots = _slots(items)
+        self._sizes = [(*item.size, *(int(i in members) for members, _ in slots)) for i, item in enumerate(items)]
+        self._rooms = [(*kind.room, *(_places(kind, members, room) for members, room in slots)) for kind in kinds]
 
     def values(self, left: Sequence[int], usable: Callable[[int], bool] = lambda _: True) -> list[float]:
         """Value a copy of each item in whole pico-dollars; see ``flow``."""
@@ -72,23 +76,26 @@ class Fluid:
             prices, amounts = self._together(groups, left, homes, shared)
         values = [0.0] * len(self._items)
         for i, gs in homes.items():
-            values[i] = float(int(min(_worth(prices[g], self._items[i].size) for g in gs)))
-        machines = [m for own, k, amount in amounts for m in self._largest(k, amount, own)]
+            values[i] = float(int(min(_worth(prices[g], self._sizes[i]) for g in gs)))
+        size = len(self._kinds[0].room)
+        scarce = {k for (_, own), vector in zip(groups, prices, strict=True) if any(vector[size:]) for k in own}
+        machines = [m for own, k, amount in amounts for m in self._largest(k, amount, [k] if k in scarce else own)]
         return Flow(values, machines)
 
     def _demand(self, items: Iterable[int], left: Sequence[int]) -> list[int]:
-        return [sum(c) for c in zip(*([s * left[i] for s in self._items[i].size] for i in items), strict=True)]
+        return [sum(c) for c in zip(*([s * left[i] for s in self._sizes[i]] for i in items), strict=True)]
 
     def _apart(self, groups: _Groups, left: Sequence[int]) -> tuple[list[list[float]], _Amounts]:
         """Price each group as if all that it takes came to it."""
         prices: list[list[float]] = []
         amounts: _Amounts = []
         for members, own in groups:
-            kinds = [self._kinds[k] for k in own]
             demand = self._demand((i for i in members if left[i]), left)
-            found, machines, turns = maximum(demand, [k.room for k in kinds], [k.price for k in kinds])
+            found, machines, turns = maximum(
+                demand, [self._rooms[k] for k in own], [float(self._kinds[k].price) for k in own]
+            )
             prices.append(found)
-            self._meter.steps += len(kinds) * (turns + 1) * (2 + len(demand)) // 48
+            self._meter.steps += len(own) * (turns + 1) * (2 + len(demand)) // 120
             amounts += [(own, own[n], amount) for n, amount in sorted(machines.items())]
         return prices, amounts
 
@@ -96,7 +103,7 @@ class Fluid:
         self, groups: _Groups, left: Sequence[int], homes: dict[int, list[int]], shared: list[int]
     ) -> tuple[list[list[float]], _Amounts]:
         """Price all groups in one programme: a shared item has its own value, nowhere above what it takes."""
-        size = len(self._kinds[0].room)
+        size = len(self._rooms[0])
         width = size * len(groups)
         gains = [0.0] * width + [float(left[i]) for i in shared]
         rows: list[list[float]] = []
@@ -108,25 +115,28 @@ class Fluid:
                 gains[g * size : (g + 1) * size] = [float(v) for v in self._demand(alone, left)]
             for k in own:
                 row = [0.0] * len(gains)
-                row[g * size : (g + 1) * size] = self._kinds[k].room
+                row[g * size : (g + 1) * size] = self._rooms[k]
                 rows.append(row)
                 bounds.append(float(self._kinds[k].price))
                 origin.append(k)
         for n, i in enumerate(shared):
             for g in homes[i]:
                 row = [0.0] * len(gains)
-                row[g * size : (g + 1) * size] = [-float(s) for s in self._items[i].size]
+                row[g * size : (g + 1) * size] = [-float(s) for s in self._sizes[i]]
                 row[width + n] = 1.0
                 rows.append(row)
                 bounds.append(0.0)
         found, duals, turns = maximum(gains, rows, bounds)
-        self._meter.steps += len(rows) * (turns + 1) * (2 + len(gains)) // 48
+        self._meter.steps += len(rows) * (turns + 1) * (2 + len(gains)) // 120
         prices = [found[g * size : (g + 1) * size] for g in range(len(groups))]
         home = {k: own for _, own in groups for k in own}
         return prices, [(home[origin[n]], origin[n], a) for n, a in sorted(duals.items()) if n < len(origin)]
 
     def _largest(self, base: int, amount: float, kinds: Sequence[int]) -> list[tuple[int, int]]:
-        """Find the largest machine of the same proportions and unit price of which the amount is at least one."""
+        """Find the largest machine of the same proportions and unit price of which the amount is at least one.
+
+        Where the number of machines counts and not their size, ``kinds`` is only the one that is meant.
+        """
         first = self._kinds[base]
         best: list[tuple[int, int]] = []
         for k in kinds:
@@ -138,6 +148,27 @@ class Fluid:
             ):
                 best = [(k, count)]
         return best
+
+
+def _slots(items: Sequence[Item]) -> list[tuple[set[int], int]]:
+    """Find what a machine has few of, whatever its size: places for copies of which it may hold so many, and tokens.
+
+    They are dimensions like any other here, so that a fluid knows that such copies need many machines, not large ones.
+    Each is the items that take one of it, and how many a machine has. The most wanted ones do.
+    """
+    found = [({i}, item.most) for i, item in enumerate(items) if item.most is not None and not item.tokens]
+    tokens = 0
+    for item in items:
+        tokens |= item.tokens
+    bits = range(tokens.bit_length())
+    found += [({i for i, item in enumerate(items) if item.tokens >> bit & 1}, 1) for bit in bits]
+    found.sort(key=lambda slot: (-sum(items[i].count for i in slot[0]) / slot[1], sorted(slot[0])))
+    return found[:_SLOTS_MAX]
+
+
+def _places(kind: Kind, members: set[int], room: int) -> int:
+    """Count a kind's places for these items; none where they do not even fit."""
+    return min(room, sum(e.fit for e in kind.entries if e.item in members))
 
 
 def _worth(prices: Sequence[float], size: Sequence[int]) -> float:

@@ -56,9 +56,9 @@ class Improver:
         big, share, items, kinds = _TASTES[self._turn % len(_TASTES)]
         return Taste(big=big, share=share, items=items, kinds=kinds, seed=self._turn)
 
-    def again(self) -> bool:
+    def again(self, taste: Taste) -> bool:
         """Buy everything anew."""
-        machines, missing = self._buyer.buy(self._demand, self._limits, self.taste())
+        machines, missing = self._buyer.buy(self._demand, self._limits, taste)
         return not any(missing) and self.offer(machines)
 
     def some(self, values: Sequence[float]) -> bool:

@@ -94,11 +94,15 @@ class Budget:
     Args:
         steps: looks at an item or so, each some microseconds; the first plan is made at any price. 0 is that alone.
         enough: relative gap at which improving stops.
+        most: steps to go on to while the gap is above ``good``; not beside existing machines, where the bound is loose.
+        good: relative gap that is worth no more than ``steps``.
 
     """
 
     steps: int = 200_000
     enough: float = 1e-4
+    most: int = 1_000_000
+    good: float = 0.015
 
 
 class Reason(StrEnum):

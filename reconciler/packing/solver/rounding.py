@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from reconciler.packing.solver.plan import Machines
 
 _WHOLE = 1e-6  # a fraction this close to a whole number is one
+_LITTLE = 0.3  # share of the copies
 _ROUNDS = 3  # of column generation for what is left, after each step
 
 
@@ -40,16 +41,21 @@ class Diver:
         """Offer plans made of the relaxed one: at each depth some of it is fixed, and the rest bought greedily."""
         rest = list(self.demand)
         fixed: Machines = Counter()
+        tastes = [Taste()]  # one look at once; several when little is left, and buying is cheap
         while any(rest):
             before = sum(fixed.values())
             _fix(self.master, relaxed, fixed, rest, self.kinds)
             free = left_of(self.limits, fixed)
-            for taste in (Taste(share=1.05), Taste(), self.improver.taste()):
+            stuck = not any(rest) or sum(fixed.values()) == before or ended()
+            if sum(rest) <= _LITTLE * sum(self.demand):
+                tastes = [Taste(share=1.05), Taste(), self.improver.taste()]
+            for taste in tastes or ([Taste()] if stuck else []):
                 machines, missing = self.buyer.buy(rest, free, taste)
                 if not any(missing):
                     self.improver.offer(fixed + machines)
-            if not any(rest) or sum(fixed.values()) == before or ended():
+            if stuck:
                 break
+            tastes = []
             self._ask(rest, free)
             relaxed = generate(
                 self.master,
@@ -70,12 +76,15 @@ class Diver:
 
 
 def _fix(master: Master, relaxed: Relaxed, fixed: Machines, rest: list[int], kinds: Sequence[Kind]) -> None:
-    """Fix whole machines of the relaxed plan; if it has none, the one that comes closest."""
+    """Fix whole machines of the relaxed plan; if it has none, the one that comes closest.
+
+    They may hold more copies than are wanted, as in the relaxed plan: the surplus is taken out in the end.
+    """
     order = sorted((j for j, a in enumerate(relaxed.amounts) if a > _WHOLE), key=lambda j: (-relaxed.amounts[j], j))
     took = False
     for j in order:
         kind, pattern = master.columns[j]
-        n = min([int(relaxed.amounts[j] + _WHOLE), *(rest[i] // c for i, c in pattern)])
+        n = min(int(relaxed.amounts[j] + _WHOLE), max(-(-rest[i] // c) for i, c in pattern))
         if n > 0:
             _take(fixed, rest, kind, pattern, n)
             took = True
@@ -95,4 +104,4 @@ def _fix(master: Master, relaxed: Relaxed, fixed: Machines, rest: list[int], kin
 def _take(fixed: Machines, rest: list[int], kind: int, pattern: tuple[tuple[int, int], ...], count: int) -> None:
     fixed[kind, pattern] += count
     for i, c in pattern:
-        rest[i] -= c * count
+        rest[i] = max(0, rest[i] - c * count)

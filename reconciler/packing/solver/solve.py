@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from reconciler.packing.solver.bound import Bounder
@@ -11,23 +12,23 @@ from reconciler.packing.solver.finish import finish
 from reconciler.packing.solver.fluid import Fluid
 from reconciler.packing.solver.greedy import Buyer, Taste
 from reconciler.packing.solver.improve import Improver
-from reconciler.packing.solver.master import Master, highs
+from reconciler.packing.solver.master import Master, Relaxed, highs
 from reconciler.packing.solver.model import Model, build
 from reconciler.packing.solver.pricing import Meter, Pricer
 from reconciler.packing.solver.problem import Budget, Packing, Problem
 from reconciler.packing.solver.rounding import Diver
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
+    from collections.abc import Callable, Sequence
 
     from reconciler.packing.solver.plan import Machines
 
 _FIRST = Taste(share=1.05)
 _SECOND = Taste(share=1.2)
 _ROUNDS = 30  # of column generation at most
+_RELAX, _DIVE = 0.6, 0.8  # shares of the budget at which the relaxation, and plans made of it, must have ended
 _PATIENCE = 60  # attempts in a row without success, after which polishing ends
-_PROOF = 500  # branchings for each knapsack of a proof
+_PROOF = 1_600  # branchings for each knapsack of a proof
 
 
 def solve(problem: Problem, *, budget: Budget = Budget()) -> Packing:  # noqa: B008 - a frozen value
@@ -130,54 +131,61 @@ class _Solver:
 
     def _improve(self, improver: Improver, rest: list[int], covered: list[int]) -> bool:
         """Spend the budget where it may still pay; says whether HiGHS took part."""
-        values = self._fluid.values(rest)
-        self._bounder.quote(values, covered, covered)
-        if self._done(improver, 1.0):
-            return False
-        improver.offer(self._buyer.buy(rest, self._limits, _SECOND)[0])
-        if self._done(improver, 0.5) or (engine := highs()) is None:
-            self._polish(improver)
-            return False
-        self._relax(engine, improver, rest, covered, values)
-        self._polish(improver)
-        return True
-
-    def _done(self, improver: Improver, share: float) -> bool:
-        """Whether the plan is as good as asked for, or that share of the budget is spent."""
         budget = self._budget
-        return improver.cost <= self._bounder.best * (1.0 + budget.enough) or self._meter.steps >= budget.steps * share
+        self._bounder.quote(self._fluid.values(rest), covered, covered)
+        if budget.steps and not self._done(improver, budget.enough, budget.steps):
+            improver.again(_SECOND)
+        master = None
+        for steps, good, rounds in ((budget.steps, budget.enough, _ROUNDS), (budget.most, budget.good, 10 * _ROUNDS)):
+            loose = bool(self._model.bins) and steps > budget.steps  # what is there for nothing blurs the bound
+            if not budget.steps or loose or self._done(improver, good, steps):
+                continue
+            if master is None and (engine := highs()) is not None:
+                master = Master(engine, self._model.kinds, rest)
+                for kind, pattern in improver.machines:
+                    master.add(kind, pattern)
+            if master is not None:
+                relaxed = self._relax(
+                    master, rest, covered, rounds, ended=partial(self._done, improver, good, _RELAX * steps)
+                )
+                diver = Diver(
+                    master=master,
+                    bounder=self._bounder,
+                    buyer=self._buyer,
+                    improver=improver,
+                    kinds=self._model.kinds,
+                    limits=self._limits,
+                    demand=rest,
+                )
+                diver.dive(relaxed, partial(self._done, improver, good, _DIVE * steps))
+            patience = min(_PATIENCE if good == budget.enough else 4 * _PATIENCE, 20 + 3 * sum(rest))
+            self._polish(improver, patience, partial(self._done, improver, good, steps))
+        return master is not None
 
-    def _relax(self, engine: Any, improver: Improver, rest: list[int], covered: list[int], values: list[float]) -> None:
-        """Solve the relaxed problem for a better bound, and make plans of its fractions."""
-        model = self._model
-        master = Master(engine, model.kinds, rest)
-        for kind, pattern in improver.machines:
-            master.add(kind, pattern)
-        relaxed = generate(
+    def _done(self, improver: Improver, good: float, steps: float) -> bool:
+        """Whether the plan is as good as asked for, or so much work was done."""
+        return improver.cost <= self._bounder.best * (1.0 + good) or self._meter.steps >= steps
+
+    def _relax(
+        self, master: Master, rest: list[int], covered: list[int], rounds: int, *, ended: Callable[[], bool]
+    ) -> Relaxed:
+        """Solve the relaxed problem, for a better bound and for plans made of its fractions."""
+        return generate(
             master,
             self._bounder,
-            model.kinds,
+            self._model.kinds,
             rest,
             left=covered,
             covered=covered,
-            start=values,
-            rounds=_ROUNDS,
+            start=self._bounder.values,
+            rounds=rounds,
             enough=self._budget.enough,
             proof=_PROOF,
-            ended=lambda: self._done(improver, 0.6),
+            ended=ended,
         )
-        Diver(
-            master=master,
-            bounder=self._bounder,
-            buyer=self._buyer,
-            improver=improver,
-            kinds=model.kinds,
-            limits=self._limits,
-            demand=rest,
-        ).dive(relaxed, lambda: self._done(improver, 0.8))
 
-    def _polish(self, improver: Improver) -> None:
-        """Buy parts of the plan anew until the budget is spent."""
+    def _polish(self, improver: Improver, patience: int, done: Callable[[], bool]) -> None:
+        """Buy parts of the plan anew, until that has not helped for a while."""
         failures = 0
-        while failures < _PATIENCE and not self._done(improver, 1.0):
+        while failures < patience and not done():
             failures = 0 if improver.some(self._bounder.values) else failures + 1
