@@ -145,7 +145,7 @@ STATES: Mapping[str, State] = {
     "steady": State(before=THREE, wanted=THREE, after=10),
     "forming": State(before=None, wanted=THREE, after=46),
     "replacing, waiting": State(before=THREE, wanted=THREE, after=150, kill_first=True),
-    "replacing, joining": State(before=THREE, wanted=THREE, after=380, kill_first=True),
+    "replacing, joining": State(before=THREE, wanted=THREE, after=345, kill_first=True),
     "3 to 5, asked": State(before=THREE, wanted=FIVE, after=15),
     "3 to 5, joining": State(before=THREE, wanted=FIVE, after=70),
     "3 to 5, voting": State(before=THREE, wanted=FIVE, after=100),
