@@ -201,3 +201,17 @@ def test_a_finished_job_is_collected_after_its_threshold() -> None:
     wait(cluster, 30 * 3600)
     assert cluster.api.jobs() == []
     assert cluster.state.allocs == {}
+
+
+def test_a_volume_that_does_not_exist_is_named_as_missing_and_no_node_helps() -> None:
+    cluster = a_cluster_of(1)
+    job = a_spec("db")
+    job["Job"]["TaskGroups"][0]["Volumes"] = {"data": {"Name": "data", "Type": "csi", "Source": "vol1"}}
+    cluster.api.register_job(job)
+    wait(cluster, 10)
+    cluster.start_agent(a_machine("n2"))
+    wait(cluster, 30)
+    blocked = next(e for e in cluster.api.job_evaluations("db") if e["Status"] == "blocked")
+    assert blocked["MissingNonNodeResources"] == ["csi-volume:default:vol1"]
+    assert blocked["FailedTGAllocs"]["g"]["ConstraintFiltered"] == {"missing CSI volume(s) vol1": 1}
+    assert queued(cluster, "db") == 1

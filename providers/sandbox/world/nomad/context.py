@@ -88,6 +88,7 @@ class Eligibility:
         self.groups: dict[str, dict[str, bool]] = {}
         self.job_escaped = False
         self.group_escaped: dict[str, bool] = {}
+        self.missing: list[str] = []  # what no node has
 
     def set_job(self, job: JobSpec) -> None:
         """Note what of the job escapes class caching."""

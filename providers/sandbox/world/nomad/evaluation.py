@@ -62,6 +62,7 @@ class Evaluation:
     failed: dict[str, PlacementMetrics] = field(default_factory=dict)
     class_eligibility: dict[str, bool] | None = None
     escaped: bool = False
+    missing: list[str] = field(default_factory=list)  # what no node has: CSI volumes that do not exist
     queued: dict[str, int] | None = None
     desired: dict[str, DesiredUpdates] | None = None  # None: no annotations
     preempted: list[str] = field(default_factory=list)

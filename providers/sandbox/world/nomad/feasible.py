@@ -59,11 +59,16 @@ def has_volumes(group: GroupSpec, index: str, node: Node) -> bool:
     """Whether the static host volumes that a group names are there, writable where it writes."""
     for ask in group.volumes:
         if ask.type != "host":
-            return False  # CSI is not part of this world: no node has its plugins
+            continue
         volume = node.host_volumes.get(ask.source + (index if ask.per_alloc else ""))
         if volume is None or ask.sticky or (volume.read_only and not ask.read_only):
             return False
     return True
+
+
+def csi_volumes(group: GroupSpec, index: str) -> list[str]:
+    """Give the CSI volumes that a copy wants: none exists, CSI is not part of this world."""
+    return sorted(v.source + (index if v.per_alloc else "") for v in group.volumes if v.type == "csi")
 
 
 def wants_distinct_hosts(constraints: Iterable[Constraint]) -> bool:
@@ -126,9 +131,15 @@ class Feasibility:
             if refusal:
                 ctx.filter_node(node, refusal)
                 return False
-        if group.volumes and not has_volumes(group, name[name.rindex("[") :], node):
-            ctx.filter_node(node, "missing compatible host volumes")
-            return False
+        if group.volumes:
+            index = name[name.rindex("[") :]
+            if not has_volumes(group, index, node):
+                ctx.filter_node(node, "missing compatible host volumes")
+                return False
+            if wanted := csi_volumes(group, index):
+                seen.missing = [f"csi-volume:{self._job.namespace}:{volume}" for volume in wanted]
+                ctx.filter_node(node, f"missing CSI volume(s) {', '.join(wanted)}")
+                return False
         return True
 
     def _group_refusal(self, node: Node, group: GroupSpec) -> str:

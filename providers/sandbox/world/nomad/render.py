@@ -129,6 +129,7 @@ def evaluation(e: Evaluation, calendar: Calendar) -> Json:
         "ID": e.id,
         "JobID": e.job_id,
         "JobModifyIndex": e.job_modify_index,
+        "MissingNonNodeResources": e.missing,
         "ModifyIndex": e.modify_index,
         "ModifyTime": calendar.nanoseconds(e.modify_time),
         "Namespace": e.namespace,

@@ -123,6 +123,7 @@ def blocked_eval(store: Store, evaluation: Evaluation, outcome: Outcome, *, max_
         failed=outcome.failed,
         class_eligibility=None if seen.has_escaped else seen.classes(),
         escaped=seen.has_escaped,
+        missing=list(seen.missing),
         create_time=now,
         modify_time=now,
     )

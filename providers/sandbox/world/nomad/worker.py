@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from providers.sandbox.world.nomad.store import Store
 
 _REFUSED = 0.5  # seconds: how long it may take to give up when all plans were refused
+_TURNS = 30  # Nomad can turn for ever, when each refused plan holds something that is carried out; here it ends
 _ATTEMPTS = {"service": 5, "batch": 2, "system": 5, "sysbatch": 5}
 
 
@@ -91,7 +92,7 @@ class Worker:
         evaluation.snapshot_index = self._store.state.index
         waiting: Evaluation | None = None
         attempts = 0
-        while True:
+        for turn in range(_TURNS):
             record = self._store.state.jobs.get(evaluation.job_key)
             job = self._store.spec(record.key) if record is not None else None
             outcome = decide(self._store, evaluation, job)
@@ -108,7 +109,7 @@ class Worker:
             if not applied.rejected:
                 break
             attempts = 0 if applied.progress else attempts + 1
-            if attempts >= limit:
+            if attempts >= limit or turn == _TURNS - 1:
                 self._give_up(evaluation, outcome, limit)
                 return False
             evaluation.snapshot_index = self._store.state.index
@@ -169,7 +170,7 @@ class Worker:
     def _reblock(self, evaluation: Evaluation, outcome: Outcome) -> None:
         """Wait again. Only the leader's memory learns what this try saw: the record stays as it was."""
         seen = outcome.eligibility
-        evaluation.escaped = seen.has_escaped
+        evaluation.escaped, evaluation.missing = seen.has_escaped, list(seen.missing)
         evaluation.class_eligibility = None if seen.has_escaped else seen.classes()
         self._store.state.broker.busy.pop(evaluation.job_key, None)
         self._blocked.block(evaluation)
