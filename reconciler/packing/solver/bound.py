@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from reconciler.packing.solver.pricing import Pricer
 
 
+_RATE_MIN = 1e-6  # values are scaled up no further than this allows: less is always true
+
+
 class Bounder:
     """Prices the catalogue at given values of copies, and says what follows for the cost of any plan (Farley's bound).
 
@@ -89,7 +92,7 @@ class Bounder:
         return Quote(offers, quote.ceiling)
 
     def _bound(self, values: Sequence[float], covered: Sequence[int], ceiling: float) -> float:
-        scale = 1.0 / (max(ceiling, 1e-300) if self._endless else 1.0)
+        scale = 1.0 / max(ceiling, _RATE_MIN) if self._endless and ceiling > 0.0 else 1.0
         total = sum(v * n for v, n in zip(values, covered, strict=True)) * scale
         tops = self._pricer.ceilings(self._limited, values, covered)
         for k, top in zip(self._limited, tops, strict=True):

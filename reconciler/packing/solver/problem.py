@@ -99,7 +99,7 @@ class Budget:
 
     """
 
-    steps: int = 200_000
+    steps: int = 250_000
     enough: float = 1e-4
     most: int = 1_000_000
     good: float = 0.015
