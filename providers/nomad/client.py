@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import anyio
@@ -14,6 +14,7 @@ from providers.http import Answer
 from providers.nomad import translate, translate_job
 from providers.nomad.channel import AT_ONCE, Channel
 from providers.nomad.effects import Effects
+from providers.nomad.follow import Follower
 from providers.nomad.memory import Memory, stamp_of
 from providers.nomad.servers import ServerCalls
 from providers.nomad.shapes import (
@@ -31,7 +32,10 @@ from schemas.world import Allocation, Evaluation, Job, Node
 
 T = TypeVar("T")
 
-PROBE_FROM = 10_000  # allocations; from here on one row tells first whether the table changed at all
+Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], object]
+
+LARGE = 10_000  # allocations; from here on a table is read in full as seldom as can be ...
+RESYNC = 300.0  # ... but every so many seconds: not everything is told (facts nomad §1.8)
 LONG = 60.0  # seconds for a list that may be a hundred megabytes
 ALL = ("namespace", "*")
 OPEN = ("filter", 'Status == "blocked" or Status == "pending"')
@@ -41,9 +45,10 @@ TAKES_ROOM = ("filter", 'ClientStatus != "complete" and ClientStatus != "failed"
 class NomadCluster(ServerCalls):
     """A real cluster (or the sandbox's on the wire)."""
 
-    def __init__(self, channel: Channel, memory: Memory) -> None:
+    def __init__(self, channel: Channel, memory: Memory, spawn: Spawn | None = None) -> None:
+        """``spawn`` starts what goes on between ticks; without it large tables are read in full."""
         super().__init__(channel)
-        self._memory = memory
+        self._memory, self._spawn = memory, spawn
         self.effects = Effects(channel)
 
     # --- reads
@@ -75,20 +80,23 @@ class NomadCluster(ServerCalls):
         return tuple(translate.evaluation(row) for row in rows)
 
     async def allocations(self) -> tuple[Allocation, ...]:
-        """List the allocations that take room; of a large table only when it changed."""
+        """List the allocations that take room; of a large table only what changed, wherever that is surely all."""
         known = self._memory.allocations
-        if len(known.of) >= PROBE_FROM:
+        if len(known.of) >= LARGE and anyio.current_time() - known.read_at < RESYNC:
             probe = (ALL, ("per_page", "1"), ("task_states", "false"))
             index = await self.channel.read("/v1/allocations", probe, decode=_index_of_page)
-            if index == known.index:
-                return known.of
+            if index == known.index or await self._caught_up(index):
+                return self._memory.allocations.of
         query = (ALL, ("resources", "true"), ("task_states", "false"), TAKES_ROOM)
+        now = anyio.current_time()
         read = await self.channel.read(
             "/v1/allocations",
             query,
-            decode=lambda a: self._memory.remember_allocations(a.body, whole(a)),
+            decode=lambda a: self._memory.remember_allocations(a.body, whole(a), now),
             seconds=LONG,
         )
+        if len(read.of) >= LARGE and self._spawn is not None:
+            self._follow(read.index)
         return read.of
 
     async def node_pools(self) -> frozenset[str]:
@@ -113,6 +121,22 @@ class NomadCluster(ServerCalls):
             await self.channel.write("PUT", "/v1/node/pools", body={"Name": name})
 
     # --- one of many
+
+    def _follow(self, index: int) -> None:
+        """Have changes after a full read told by the event stream."""
+        memory = self._memory
+        follower = memory.follower = memory.follower or Follower(self.channel)
+        follower.channel = self.channel  # the addresses may be others by now
+        follower.begin(index)
+        if not follower.running and self._spawn is not None:
+            follower.running = True
+            self._spawn(follower.run)
+
+    async def _caught_up(self, index: int) -> bool:
+        """Let the event stream tell what changed up to ``index``, if it can vouch for it."""
+        follower = self._memory.follower
+        changed = await follower.reached(index) if follower is not None else None
+        return changed is not None and self._memory.apply(changed, index)
 
     async def _learn_node(self, node_id: str) -> None:
         """Read a node in full and keep it at once: what is known already need not be read again after a fault."""

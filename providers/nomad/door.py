@@ -6,6 +6,9 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Self
 
+import anyio
+from anyio.abc import TaskGroup
+
 from providers.http import App, Http
 from providers.nomad.channel import Channel, Pools
 from providers.nomad.client import NomadCluster
@@ -31,11 +34,17 @@ class RealNomadDoor:
         self._pools = Pools(make=lambda socket: Http(tls=context, socket=socket, app=app))
         self._known: dict[tuple[str, ...], NomadCluster] = {}
         self._memories: dict[tuple[str, ...], Memory] = {}
+        self._group: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
+        self._group = await anyio.create_task_group().__aenter__()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *raised: object) -> None:
+        if self._group is not None:
+            self._group.cancel_scope.cancel()
+            await self._group.__aexit__(None, None, None)
+            self._group = None
         await self._pools.aclose()
 
     def at(self, addresses: Sequence[str]) -> NomadCluster:
@@ -44,7 +53,7 @@ class RealNomadDoor:
         cluster = self._known.pop(key, None)
         if cluster is None:
             channel = Channel(self._pools, self._settings, key, chance=self._chance)
-            cluster = NomadCluster(channel, self._memory(key))
+            cluster = NomadCluster(channel, self._memory(key), self._group.start_soon if self._group else None)
         self._known[key] = cluster  # last asked for, last in order
         while len(self._known) > KEPT:
             del self._memories[old := next(iter(self._known))], self._known[old]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from sys import intern
 
 import msgspec
 
 from providers.nomad import translate
+from providers.nomad.follow import Follower
 from providers.nomad.shapes import AllocationStub, HalfAnswerError, JobStub
 from schemas.world import Allocation, Job, Node, Resources
 
 Held = tuple[Resources, frozenset[int], dict[str, int]]  # usage, ports, devices
 
+ENDED = frozenset({"complete", "failed", "lost"})
 SHARED_MOST = 5000  # texts of resources kept for comparison while a list is read
 
 _ALLOCATION = msgspec.json.Decoder(AllocationStub)
@@ -28,6 +30,7 @@ class Allocations:
     index: int = 0
     of: tuple[Allocation, ...] = ()
     stamps: dict[str, tuple[int, Allocation]] = field(default_factory=dict)  # id → ModifyIndex, and what it then was
+    read_at: float = 0.0  # when it was read in full, by the loop's clock
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,14 +40,15 @@ class Memory:
     nodes: dict[str, Node] = field(default_factory=dict)
     jobs: dict[tuple[str, str], tuple[tuple[int, int], Job]] = field(default_factory=dict)
     allocations: Allocations = field(default_factory=Allocations)
+    follower: Follower | None = None
 
     def job(self, stub: JobStub) -> Job | None:
         """Give a job's specification if it is still that of the stub."""
         known = self.jobs.get((stub.Namespace, stub.ID))
         return known[1] if known is not None and known[0] == stamp_of(stub) else None
 
-    def remember_allocations(self, body: bytes | bytearray, index: int) -> Allocations:
-        """Read a full list; rows that have not changed are not read again. Raises ``msgspec.MsgspecError``.
+    def remember_allocations(self, body: bytes | bytearray, index: int, now: float) -> Allocations:
+        """Take in a full list; rows that have not changed are not read again. Raises ``msgspec.MsgspecError``.
 
         Row by row, as 100,000 of them are some 100 MB of text and would be several times that as objects.
         """
@@ -55,8 +59,30 @@ class Memory:
             known = before.get(stub.ID)
             same = known is not None and known[0] == stub.ModifyIndex
             stamps[stub.ID] = known if same and known is not None else (stub.ModifyIndex, _allocation(stub, held))
-        self.allocations = Allocations(index=index, of=_taking_room(stamps.values()), stamps=stamps)
+        self.allocations = Allocations(index=index, of=_taking_room(stamps.values()), stamps=stamps, read_at=now)
         return self.allocations
+
+    def apply(self, changed: Sequence[AllocationStub], index: int) -> bool:
+        """Take in what the stream told up to ``index``; False where it does not say enough: then all must be read."""
+        kept, held = self.allocations, dict[bytes, Held]()
+        for stub in changed:
+            before = kept.stamps.get(stub.ID)
+            if stub.ClientStatus in ENDED:
+                kept.stamps.pop(stub.ID, None)
+                continue
+            if before is not None and before[0] > stub.ModifyIndex:
+                continue
+            kind = before[1].job_type if before is not None else self._type_of(stub)
+            if not kind:
+                return False
+            stub.JobType = kind  # the stream leaves it out, with the whole job
+            kept.stamps[stub.ID] = (stub.ModifyIndex, _allocation(stub, held))
+        kept.index, kept.of = index, _taking_room(kept.stamps.values())
+        return True
+
+    def _type_of(self, stub: AllocationStub) -> str:
+        job = self.jobs.get((stub.Namespace, stub.JobID))
+        return job[1].type if job is not None else ""
 
 
 def stamp_of(stub: JobStub) -> tuple[int, int]:

@@ -32,11 +32,11 @@ ACL = range(306, 355)  # the world has no access control
 # Recorded as bytes over time, or without the request: told by tests of their own, or not answered.
 BESIDES: dict[int, str] = {
     219: "test_wire_variables",
-    **dict.fromkeys(range(257, 266), "event streams: test_wire_events, their shapes by test_nomad_events"),
+    **dict.fromkeys(range(257, 266), "event streams: test_nomad_events"),
     266: "no limit of connections",
     283: "no metrics",
-    284: "test_wire_life",
-    **dict.fromkeys((301, 302), "event streams"),
+    284: "test_wire_answers",
+    **dict.fromkeys((301, 302), "event streams: test_nomad_events"),
     **dict.fromkeys((*range(350, 355),), "no access control"),
 }
 

@@ -98,7 +98,7 @@ def test_jobs_that_have_ended_are_known_from_the_list_alone() -> None:
 def test_a_large_table_of_allocations_is_asked_whether_it_changed_before_it_is_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(client, "PROBE_FROM", 3)
+    monkeypatch.setattr(client, "LARGE", 3)
 
     async def work(wired: Running) -> None:
         cluster = wired.real.at(wired.hosts)

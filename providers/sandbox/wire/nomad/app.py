@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote
 import msgspec
 
 from providers.sandbox.doors.time import Clock, catch_up
-from providers.sandbox.wire.nomad import agents, nodes, variables, work
+from providers.sandbox.wire.nomad import agents, events, nodes, variables, work
 from providers.sandbox.wire.nomad.call import Call, Reply
 from providers.sandbox.wire.nomad.route import Route
 from providers.sandbox.world.nomad.agent import UP
@@ -68,8 +68,33 @@ class NomadWire:
                 message = await receive()
             return
         path = scope.get("raw_path", scope["path"].encode()).decode()
+        if path == "/v1/event/stream" and scope["method"] == "GET":
+            await self._stream(parse_qs(scope["query_string"].decode(), keep_blank_values=True), send)
+            return
         reply = await self._reply(scope["method"], path, scope["query_string"].decode(), asked, body)
         await _send(reply, send, path=path, zipped="gzip" in headers.get("accept-encoding", ""))
+
+    async def _stream(self, query: dict[str, list[str]], send: Send) -> None:
+        """Tell what changes until the subscriber leaves."""
+        text = query.get("index", ["0"])[0]
+        if not text.isdigit():
+            no = f'Unable to parse index: strconv.Atoi: parsing "{text}": invalid syntax'
+            await _send(_refused(400, no), send, path="", zipped=False)
+            return
+        wanted = events.Wanted.read(query.get("topic", ()), query.get("namespace", ["default"])[0])
+        tail = events.Tail(catch_up(self._world, self._clock), wanted, int(text))
+        pairs = [(name.encode(), value.encode()) for name, value in {**events.HEAD, "Vary": "Accept-Encoding"}.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": pairs})
+        quiet = events.HEARTBEAT  # the first heartbeat comes at once
+        while True:
+            if quiet >= events.HEARTBEAT:
+                quiet = 0.0
+                await send({"type": "http.response.body", "body": b"{}\n", "more_body": True})
+            for line in tail.lines():
+                await send({"type": "http.response.body", "body": line, "more_body": True})
+            await self._clock.sleep(events.LOOK)
+            quiet += events.LOOK
+            catch_up(self._world, self._clock)
 
     def _at(self, host: str) -> Asked | None:
         """Give who answers there: a server, or a client with the server it forwards to; None for one that hangs."""
