@@ -222,3 +222,12 @@ def test_what_only_a_limited_offering_holds_is_placed_and_bounded() -> None:
 
     assert [(p.offering, p.count) for p in packing.purchases] == [(1, 1)]
     assert packing.bound <= packing.cost == 1.0
+
+
+def test_one_small_copy_gets_the_cheapest_machine_that_holds_it() -> None:
+    """Where nothing is scarce, price alone decides."""
+    offerings = tuple(an_offering(f"m{n}", price=0.1 * n, room=(10 * n, 10 * n)) for n in range(1, 9))
+    packing = solve(Problem(shapes=(Shape(name="s", size=(1, 1), count=1),), offerings=offerings))
+
+    assert [(offerings[p.offering].name, p.count) for p in packing.purchases] == [("m1", 1)]
+    assert packing.bound == packing.cost == 0.1
