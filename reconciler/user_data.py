@@ -13,6 +13,7 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from typing import Any, Final
 
@@ -142,5 +143,6 @@ def _content(text: str, *, pack: bool) -> list[str]:
     return ["    content: |", *(f"      {line}" if line else "" for line in text.rstrip("\n").split("\n"))]
 
 
+@cache  # a file of this program: rendered for every tick
 def _shipped(name: str) -> str:
     return resources.files("reconciler").joinpath("machine_files", name).read_text("utf-8")

@@ -32,14 +32,21 @@ class Memory:
     """Remembers what an answer was translated to: the world hands out the same object until the record changes."""
 
     def __init__(self) -> None:
-        self._known: dict[str, dict[str, tuple[Json, Any]]] = {}
+        self._known: dict[str, dict[str, tuple[tuple[Json, ...], Any]]] = {}
 
-    def translated(self, kind: str, answers: Iterable[Json], translation: Callable[[Json], Value]) -> tuple[Value, ...]:
-        """Translate each answer that is not known yet; what is no longer among them is forgotten."""
+    def translated(
+        self, kind: str, answers: Iterable[tuple[Json, ...]], translation: Callable[..., Value]
+    ) -> tuple[Value, ...]:
+        """Translate each answer that is not known yet; what is no longer among them is forgotten.
+
+        An answer may have several parts; it is known by the id (and namespace) in its first.
+        """
         known, kept = self._known.get(kind, {}), {}
-        for raw in answers:
-            old = known.get(raw["ID"])
-            kept[raw["ID"]] = old if old is not None and old[0] is raw else (raw, translation(raw))
+        for parts in answers:
+            key = f"{parts[0].get('Namespace', '')}/{parts[0]['ID']}"
+            old = known.get(key)
+            same = old is not None and all(a is b for a, b in zip(old[0], parts, strict=True))
+            kept[key] = old if old is not None and same else (parts, translation(*parts))
         self._known[kind] = kept
         return tuple(value for _, value in kept.values())
 
@@ -67,7 +74,7 @@ class SandboxNomad:
 
     async def jobs(self) -> tuple[Job, ...]:
         """List all jobs with their summaries."""
-        return await self._ask("GET /v1/jobs", _jobs)
+        return await self._ask("GET /v1/jobs", self._jobs)
 
     async def evaluations(self) -> tuple[Evaluation, ...]:
         """List the evaluations that are blocked or pending."""
@@ -179,13 +186,18 @@ class SandboxNomad:
         return joined
 
     def _nodes(self, world: World) -> tuple[Node, ...]:
-        full = (world.nomad.api.node(stub["ID"]) for stub in world.nomad.api.nodes())
+        full = ((world.nomad.api.node(stub["ID"]),) for stub in world.nomad.api.nodes())
         return self._memory.translated("node", full, translate.node)
 
     def _allocations(self, world: World) -> tuple[Allocation, ...]:
-        stubs = world.nomad.api.allocations(namespace="*", resources=True)
+        stubs = ((stub,) for stub in world.nomad.api.allocations(namespace="*", resources=True))
         found = self._memory.translated("allocation", stubs, translate.allocation)
         return tuple(a for a in found if a.takes_room)
+
+    def _jobs(self, world: World) -> tuple[Job, ...]:
+        api = world.nomad.api
+        full = ((api.job(stub["ID"], namespace=stub["Namespace"]), stub) for stub in api.jobs(namespace="*"))
+        return self._memory.translated("job", full, _job)
 
     async def _ask(self, what: str, question: Callable[[World], Answer]) -> Answer:
         """Ask the first agent that answers; while it knows no leader it holds the call back for some seconds."""
@@ -249,12 +261,8 @@ def _pools(world: World) -> frozenset[str]:
     return frozenset(pool["Name"] for pool in world.nomad.api.node_pools())
 
 
-def _jobs(world: World) -> tuple[Job, ...]:
-    found = []
-    for stub in world.nomad.api.jobs(namespace="*"):
-        full = world.nomad.api.job(stub["ID"], namespace=stub["Namespace"])
-        found.append(translate_job.job(full, (stub.get("JobSummary") or {}).get("Summary")))
-    return tuple(found)
+def _job(full: Json, stub: Json) -> Job:
+    return translate_job.job(full, (stub.get("JobSummary") or {}).get("Summary"))
 
 
 def _evaluations(world: World) -> tuple[Evaluation, ...]:
