@@ -91,8 +91,9 @@ class Worker:
         limit = _ATTEMPTS[evaluation.type]
         evaluation.snapshot_index = self._store.state.index
         waiting: Evaluation | None = None
-        attempts = 0
-        for turn in range(_TURNS):
+        attempts = turns = 0
+        while True:
+            turns += 1
             record = self._store.state.jobs.get(evaluation.job_key)
             job = self._store.spec(record.key) if record is not None else None
             outcome = decide(self._store, evaluation, job)
@@ -109,7 +110,7 @@ class Worker:
             if not applied.rejected:
                 break
             attempts = 0 if applied.progress else attempts + 1
-            if attempts >= limit or turn == _TURNS - 1:
+            if attempts >= limit or turns == _TURNS:
                 self._give_up(evaluation, outcome, limit)
                 return False
             evaluation.snapshot_index = self._store.state.index
