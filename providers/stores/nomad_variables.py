@@ -32,7 +32,7 @@ class NomadVariables:
     async def read(self, path: str) -> Record | None:
         """Read a record; None only in Nomad's own words: a proxy's 404 is none of them."""
         return await self._channel.read(
-            _route(path), (("namespace", self._namespace),), decode=_record, missing=(MISSING, None)
+            route(path), (("namespace", self._namespace),), decode=_record, missing=(MISSING, None)
         )
 
     async def write(self, path: str, items: Mapping[str, str], *, index: int) -> int:
@@ -48,7 +48,7 @@ class NomadVariables:
             )
             raise RefusedError(Source.STORE, f"write {path}", said, why=Refusal.INVALID)
         query = (("namespace", self._namespace), ("cas", str(index)))
-        answer = await self._channel.write("PUT", _route(path), query, {"Items": dict(items)})
+        answer = await self._channel.write("PUT", route(path), query, {"Items": dict(items)})
         try:
             return msgspec.json.decode(answer.body, type=_Variable).ModifyIndex
         except msgspec.MsgspecError as error:
@@ -61,5 +61,6 @@ def _record(answer: Answer) -> Record | None:
     return Record(items=found.Items or {}, index=found.ModifyIndex)
 
 
-def _route(path: str) -> str:
+def route(path: str) -> str:
+    """Give the API's path of a variable."""
     return f"/v1/var/{quote(path, safe='/')}"
