@@ -1,7 +1,7 @@
 """Leadership by a lock on a Nomad variable, with a deadline of our own and every write fenced by the lock's id.
 
 Nomad's clock is not ours: it frees a lock two TTLs after the last renewal and a delay later, a new leader starts anew,
-and a late renewal may still succeed. So a holder counts from the moment in which its last successful renewal was *sent*,
+and a late renewal may still succeed. So a holder counts from the moment in which its last successful renewal was sent,
 and stops by itself one TTL later; whoever else then holds the lock makes its writes conflicts (facts nomad §1.9).
 """
 
