@@ -22,9 +22,24 @@ READY_WITHIN = 40.0  # seconds
 
 CONFIG = """
 bind_addr = "127.0.0.1"
-data_dir = "{folder}"
-ports {{ http = {http} rpc = {rpc} serf = {serf} }}
-server {{ enabled = true bootstrap_expect = 1 raft_multiplier = 1 }}
+data_dir  = "{folder}/data"
+
+ports {{
+  http = {http}
+  rpc  = {rpc}
+  serf = {serf}
+}}
+
+advertise {{ # by default an agent refuses to advertise a loopback address
+  http = "127.0.0.1:{http}"
+  rpc  = "127.0.0.1:{rpc}"
+  serf = "127.0.0.1:{serf}"
+}}
+
+server {{
+  enabled          = true
+  bootstrap_expect = 1
+}}
 """
 
 
