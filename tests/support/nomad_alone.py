@@ -40,7 +40,7 @@ def a_machine(name: str, **more: Any) -> AgentSpec:
 
 def a_spec(name: str, count: int = 1, *, cpu: int = 500, task: Json | None = None, **job: Any) -> Json:
     main = {"Name": "t", "Driver": "docker", "Config": {}, "Resources": {"CPU": cpu, "MemoryMB": 256}, **(task or {})}
-    group = {"Name": "g", "Count": count, "EphemeralDisk": {"SizeMB": 50}, "Tasks": [main]}
+    group = {"Name": "g", "Count": count, "Tasks": [main]}
     return {"Job": {"ID": name, "Name": name, "Type": "service", "Datacenters": ["*"], "TaskGroups": [group], **job}}
 
 

@@ -44,6 +44,18 @@ def next_launch(expression: str, after_unix: float) -> float | None:
     return None
 
 
+def valid(expression: str) -> bool:
+    """Whether it is one (longer ones, with seconds or years, are taken on trust)."""
+    fields = _NAMED.get(expression.strip(), expression).split()
+    if len(fields) in (len(_BOUNDS) + 1, len(_BOUNDS) + 2):
+        return True
+    try:
+        _parse(expression)
+    except ValueError:
+        return False
+    return True
+
+
 def _parse(expression: str) -> list[set[int]]:
     fields = _NAMED.get(expression.strip(), expression).split()
     if len(fields) != len(_BOUNDS):

@@ -15,7 +15,8 @@ from providers.sandbox.world.nomad.errors import ApiError
 from providers.sandbox.world.nomad.evaluation import Evaluation
 from providers.sandbox.world.nomad.job import GroupSummary, Job, JobSummary, JobVersion
 from providers.sandbox.world.nomad.jobspec import job_spec
-from providers.sandbox.world.nomad.validate import as_error, faults, warnings
+from providers.sandbox.world.nomad.validate import faults, transition_fault, warnings
+from providers.sandbox.world.nomad.validate_policies import joined
 from providers.sandbox.world.nomad.worker import decide
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Jobs:
         if not found and job["NodePool"] not in state.pools:
             found = [f'job "{job["ID"]}" is in nonexistent node pool "{job["NodePool"]}"']
         if found:
-            raise ApiError(500, as_error(found))
+            raise ApiError(500, joined(found))
         return job
 
     def warnings(self, job: Mapping[str, Any]) -> str:
@@ -84,6 +85,8 @@ class Jobs:
         """Take a job in: a new version when its specification changed, and in any case an evaluation."""
         job = self.read(raw, namespace=namespace)
         old = self.find(job["Namespace"], job["ID"])
+        if refusal := transition_fault(self._store.state.versions[old.key].spec if old is not None else None, job):
+            raise ApiError(500, refusal)
         if enforce_index is not None:
             self._enforce(old, enforce_index)
         changed = old is None or self._spec_changed(old, job)
