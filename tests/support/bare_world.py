@@ -36,6 +36,7 @@ class WrittenClients:
 
     up: dict[str, AgentSpec] = field(default_factory=dict)
     killed: list[str] = field(default_factory=list)
+    restarted: list[str] = field(default_factory=list)
 
     def start_agent(self, spec: AgentSpec) -> None:
         self.up[spec.name] = spec
@@ -43,6 +44,9 @@ class WrittenClients:
     def kill_agent(self, name: str) -> None:
         self.killed.append(name)
         self.up.pop(name, None)
+
+    def restart_agent(self, name: str) -> None:
+        self.restarted.append(name)
 
     def remove_agent(self, name: str) -> None:
         self.up.pop(name, None)

@@ -9,19 +9,21 @@ from providers.ec2.codes import fault_of, refusal_of
 from providers.ec2.content import launch_template_data, template_from
 from providers.sandbox.doors.time import Clock, catch_up
 from providers.sandbox.world.ec2 import state as account
-from providers.sandbox.world.ec2.describe import describe_by_id, describe_instances, status_of
+from providers.sandbox.world.ec2.describe import describe_instances, describe_status, status_of
 from providers.sandbox.world.ec2.errors import Ec2Error
 from providers.sandbox.world.ec2.fleet import FleetOrder, create_fleet
 from providers.sandbox.world.ec2.launch import MachineOrder, run_instance
 from providers.sandbox.world.ec2.lifecycle import terminate
 from providers.sandbox.world.ec2.prices import spot_price
 from providers.sandbox.world.ec2.templates import create_template, delete_template, describe_templates, template_of
+from providers.sandbox.world.ec2.throttle import spend
 from providers.sandbox.world.epoch import to_datetime
 from schemas.world import TAG_CLUSTER, FleetAnswer, FleetError, FleetRequest, Instance, Market, Template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from providers.sandbox.world.ec2.context import Cloud
     from providers.sandbox.world.world import World
 
 Json = dict[str, Any]
@@ -35,56 +37,52 @@ class SandboxEc2:
 
     async def instances(self, group: str) -> tuple[Instance, ...]:
         """List the group's instances in every state; new ones may lag."""
-        cloud = catch_up(self._world, self._clock).cloud
-        return tuple(instance_of(i) for i in describe_instances(cloud, tags={TAG_CLUSTER: group}))
+        with self._request("DescribeInstances") as cloud:
+            return tuple(instance_of(i) for i in describe_instances(cloud, tags={TAG_CLUSTER: group}))
 
     async def template_names(self, group: str) -> frozenset[str]:
         """List the names of the group's launch templates."""
-        cloud = catch_up(self._world, self._clock).cloud
-        return frozenset(t.name for t in describe_templates(cloud) if t.tags.get(TAG_CLUSTER) == group)
+        with self._request("DescribeLaunchTemplates") as cloud:
+            return frozenset(t.name for t in describe_templates(cloud) if t.tags.get(TAG_CLUSTER) == group)
 
     async def template(self, name: str) -> Template | None:
         """Read one launch template."""
-        found = describe_templates(catch_up(self._world, self._clock).cloud, name=name)
+        with self._request("DescribeLaunchTemplateVersions", name) as cloud:
+            found = describe_templates(cloud, name=name)
         return template_from(name, found[0].content) if found else None
 
     async def create_template(self, group: str, template: Template) -> None:
         """Make a launch template; a name that is taken is refused."""
-        cloud = catch_up(self._world, self._clock).cloud
-        with _translated(f"CreateLaunchTemplate {template.name}", writes=True):
+        with self._request("CreateLaunchTemplate", template.name, writes=True) as cloud:
             create_template(cloud, template.name, launch_template_data(template), {TAG_CLUSTER: group})
 
     async def delete_template(self, name: str) -> None:
         """Delete a launch template; one that is not there is deleted."""
-        cloud = catch_up(self._world, self._clock).cloud
-        if describe_templates(cloud, name=name):
-            delete_template(cloud, name)
+        with self._request("DeleteLaunchTemplate", name, writes=True) as cloud:
+            if describe_templates(cloud, name=name):
+                delete_template(cloud, name)
 
     async def run_instance(self, template: Template, *, token: str, tags: Mapping[str, str]) -> Instance:
         """Launch one on-demand instance; under one token it is the same one."""
-        cloud = catch_up(self._world, self._clock).cloud
-        with _translated(f"RunInstances {template.name}", writes=True):
+        with self._request("RunInstances", template.name, writes=True) as cloud:
             order = order_from(launch_template_data(template), tags, market=account.ON_DEMAND, template=template.name)
             return instance_of(run_instance(cloud, order, token=token))
 
     async def terminate(self, instance_ids: Sequence[str]) -> None:
         """End machines; one that ends already is ended."""
-        cloud = catch_up(self._world, self._clock).cloud
-        with _translated(f"TerminateInstances {', '.join(instance_ids)}", writes=True):
+        with self._request("TerminateInstances", ", ".join(instance_ids), writes=True) as cloud:
             terminate(cloud, list(instance_ids))
 
     async def impaired(self, instance_ids: Sequence[str]) -> frozenset[str]:
         """Tell which of these running instances fail their status checks."""
-        cloud = catch_up(self._world, self._clock).cloud
-        with _translated("DescribeInstanceStatus", writes=False):
-            asked = describe_by_id(cloud, list(instance_ids))
-        running = [i for i in asked if i.state == account.RUNNING and i.running_at is not None]
-        return frozenset(i.id for i in running if status_of(cloud, i) == "impaired")
+        with self._request("DescribeInstanceStatus") as cloud:
+            running = describe_status(cloud, instance_ids) if instance_ids else []
+            checked = [i for i in running if i.running_at is not None]
+            return frozenset(i.id for i in checked if status_of(cloud, i) == "impaired")
 
     async def create_fleet(self, request: FleetRequest) -> FleetAnswer:
         """Launch instances from any of the request's pools; the answer may hold errors too."""
-        cloud = catch_up(self._world, self._clock).cloud
-        with _translated(f"CreateFleet {request.template}", writes=True):
+        with self._request("CreateFleet", request.template, writes=True) as cloud:
             content = template_of(cloud, request.template).content
             machine = order_from(content, request.tags, market=request.market.value, template=request.template)
             order = FleetOrder(
@@ -99,9 +97,17 @@ class SandboxEc2:
 
     async def spot_prices(self, types: Sequence[str], zones: Sequence[str]) -> Mapping[tuple[str, str], float]:
         """Give current spot prices; what is missing has no spot offering."""
-        cloud = catch_up(self._world, self._clock).cloud
-        found = {(kind, zone): spot_price(cloud, kind, zone) for kind in types for zone in zones}
+        with self._request("DescribeSpotPriceHistory") as cloud:
+            found = {(kind, zone): spot_price(cloud, kind, zone) for kind in types for zone in zones}
         return {pool: price for pool, price in found.items() if price is not None}
+
+    @contextmanager
+    def _request(self, action: str, about: str = "", *, writes: bool = False) -> Iterator[Cloud]:
+        """Let the world catch up, count the request, and translate what EC2 says no with."""
+        cloud = catch_up(self._world, self._clock).cloud
+        with _translated(f"{action} {about}".rstrip(), writes=writes):
+            spend(cloud, action)
+            yield cloud
 
 
 def order_from(data: Json, tags: Mapping[str, str], *, market: str, template: str) -> MachineOrder:

@@ -43,6 +43,9 @@ class Clients(Protocol):
     def kill_agent(self, name: str) -> object:
         """End an agent and its work at once."""
 
+    def restart_agent(self, name: str) -> object:
+        """Start an agent again with its data."""
+
     def remove_agent(self, name: str) -> object:
         """Forget an agent: its machine is gone."""
 
@@ -79,6 +82,7 @@ class MachineRoom:
         self._cloud, self._servers = cloud, servers
         cloud.kernel.on("machine.booted", self._booted)
         cloud.kernel.on("machine.join", self._join)
+        cloud.kernel.on("machine.back", self._back)
 
     def discover(self, key: str, value: str) -> list[str]:
         """Find private addresses of running instances by tag, as go-discover does."""
@@ -109,6 +113,20 @@ class MachineRoom:
             agents.terminate(self._servers, machine.server)
         if machine.client:
             self._clients.kill_agent(machine.client)
+
+    def rebooted(self, instance_id: str) -> None:
+        """Everything on it ends, and starts again with its disk as it was."""
+        machine = self.state.machines.get(instance_id)
+        if machine is None or not machine.on:
+            return
+        machine.life += 1
+        if machine.server:
+            agents.kill(self._servers, machine.server)
+        if machine.client:
+            self._clients.kill_agent(machine.client)
+        kind = "machine.back" if machine.server or machine.client else "machine.booted"
+        delay = self._cloud.kernel.chance().uniform(*_BOOT_SECONDS)
+        self._cloud.kernel.after(delay, kind, instance_id, machine.life)
 
     def powered_off(self, instance_id: str) -> None:
         """Nothing runs any more."""
@@ -156,6 +174,15 @@ class MachineRoom:
             return
         machine.client, spec, machine.waiting = machine.waiting.name, machine.waiting, None
         self._clients.start_agent(spec)
+
+    def _back(self, instance_id: str, life: int) -> None:
+        machine = self.state.machines.get(instance_id)
+        if machine is None or machine.life != life:
+            return
+        if machine.server:
+            agents.restart(self._servers, machine.server)
+        if machine.client:
+            self._clients.restart_agent(machine.client)
 
     def _servers_at(self, entry: str) -> list[str]:
         if not entry.startswith("provider="):

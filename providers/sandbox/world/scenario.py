@@ -17,9 +17,11 @@ from providers.sandbox.world.ec2.state import (
     Ec2State,
     Image,
     Mishap,
+    Outage,
     PriceMove,
     QueueRules,
     Quota,
+    Reclaim,
     Subnet,
 )
 
@@ -56,6 +58,9 @@ class AccountSpec(msgspec.Struct, forbid_unknown_fields=True):
     describe_lag_max: float = 5.0
     interruptions_per_day: float = 0.0
     queue: QueueRules = msgspec.field(default_factory=QueueRules)
+    reclaims: list[Reclaim] = []
+    outages: list[Outage] = []
+    spot_role: bool = True
 
 
 class Step(msgspec.Struct):
@@ -120,4 +125,7 @@ def account_of(spec: AccountSpec) -> Ec2State:
         describe_lag_max=spec.describe_lag_max,
         interruptions_per_day=spec.interruptions_per_day,
         queue=spec.queue,
+        reclaims=list(spec.reclaims),
+        outages=list(spec.outages),
+        spot_role=spec.spot_role,
     )

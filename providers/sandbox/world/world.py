@@ -14,6 +14,7 @@ import msgspec
 
 from providers.sandbox.world import ec2
 from providers.sandbox.world.ec2.context import Cloud
+from providers.sandbox.world.ec2.interruption import expect_reclaims
 from providers.sandbox.world.ec2.state import Ec2State
 from providers.sandbox.world.epoch import EPOCH
 from providers.sandbox.world.kernel import Kernel, Timeline
@@ -72,7 +73,9 @@ class World:
             nomad=nomad,
         )
         state.workload.steps = list(scenario.steps)
-        return cls.load(msgspec.json.encode(state), catalogue)  # so that nothing is shared with the scenario
+        world = cls.load(msgspec.json.encode(state), catalogue)  # so that nothing is shared with the scenario
+        expect_reclaims(world.cloud)
+        return world
 
     @classmethod
     def load(cls, data: bytes, catalogue: Mapping[str, InstanceType]) -> World:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from providers.sandbox.world.ec2 import interruption, lifecycle
+from providers.sandbox.world.ec2 import interruption, lifecycle, scheduled
 
 if TYPE_CHECKING:
     from providers.sandbox.world.ec2.context import Cloud
@@ -14,3 +14,4 @@ def register(cloud: Cloud) -> None:
     """Let time pass in an account."""
     lifecycle.register(cloud)
     interruption.register(cloud)
+    scheduled.register(cloud)

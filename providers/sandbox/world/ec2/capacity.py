@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from providers.sandbox.world.ec2.errors import Ec2Error
 from providers.sandbox.world.ec2.quotas import quota_class
-from providers.sandbox.world.ec2.state import LIVE, SPOT, Subnet
+from providers.sandbox.world.ec2.state import LIVE, SHUTTING_DOWN, SPOT, Instance, Subnet
 
 if TYPE_CHECKING:
     from providers.sandbox.world.ec2.context import Cloud
+
+_STILL_COUNTED = 120.0  # seconds for which a terminated machine still takes quota
 
 
 def subnet_of(cloud: Cloud, subnet_id: str) -> Subnet:
@@ -22,6 +24,12 @@ def subnet_of(cloud: Cloud, subnet_id: str) -> Subnet:
 
 def refuse_if_short(cloud: Cloud, market: str, instance_type: str, subnet: Subnet) -> None:
     """Raise the error with which EC2 would refuse one more machine of this pool now, in EC2's order of checks."""
+    if market == SPOT and not cloud.state.spot_role:
+        raise Ec2Error(
+            "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
+            "The provided credentials do not have permission to create the service-linked role for EC2 Spot Instances.",
+            status=403,
+        )
     if len(subnet.taken) >= subnet.size:
         raise Ec2Error(
             "InsufficientFreeAddressesInSubnet",
@@ -29,7 +37,7 @@ def refuse_if_short(cloud: Cloud, market: str, instance_type: str, subnet: Subne
             "instances.",
         )
     _refuse_over_quota(cloud, market, instance_type)
-    limit = live_max(cloud, market, instance_type, subnet.zone)
+    limit = 0 if out(cloud, subnet.zone) else live_max(cloud, market, instance_type, subnet.zone)
     if limit is not None and _live_in_pool(cloud, market, instance_type, subnet.zone) >= limit:
         raise Ec2Error(
             "InsufficientInstanceCapacity",
@@ -50,6 +58,12 @@ def live_max(cloud: Cloud, market: str, instance_type: str, zone: str) -> int | 
     return limit
 
 
+def out(cloud: Cloud, zone: str, *, silent: bool = False) -> bool:
+    """Tell whether a zone has an outage now; ``silent``: one in which its machines cannot be listed either."""
+    now = cloud.kernel.now
+    return any(o.zone == zone and o.since <= now < o.until and (o.silent or not silent) for o in cloud.state.outages)
+
+
 def _live_in_pool(cloud: Cloud, market: str, instance_type: str, zone: str) -> int:
     return sum(
         i.state in LIVE and i.market == market and i.type == instance_type and i.zone == zone
@@ -65,7 +79,7 @@ def _refuse_over_quota(cloud: Cloud, market: str, instance_type: str) -> None:
         used = sum(
             cloud.catalogue[i.type].vcpu
             for i in cloud.state.instances.values()
-            if i.state in LIVE and i.market == market and quota_class(i.type) == family
+            if i.market == market and quota_class(i.type) == family and _counts(cloud, i)
         )
         wanted = cloud.type_of(instance_type).vcpu
         if used + wanted <= quota.vcpus_max:
@@ -77,3 +91,10 @@ def _refuse_over_quota(cloud: Cloud, market: str, instance_type: str) -> None:
             f"You have requested more vCPU capacity than your current vCPU limit of {quota.vcpus_max} allows for the "
             "instance bucket that the specified instance type belongs to.",
         )
+
+
+def _counts(cloud: Cloud, instance: Instance) -> bool:
+    """Tell whether a machine counts against a quota: also some minutes after its end."""
+    if instance.ended_at is not None:
+        return cloud.kernel.now - instance.ended_at < _STILL_COUNTED
+    return instance.state in LIVE or instance.state == SHUTTING_DOWN

@@ -22,6 +22,9 @@ class Machines(Protocol):
     def shutting_down(self, instance_id: str) -> None:
         """Let the system shut down: services get their SIGTERM now."""
 
+    def rebooted(self, instance_id: str) -> None:
+        """Restart the system on the instance: its disk stays, what ran on it starts again."""
+
     def powered_off(self, instance_id: str) -> None:
         """End whatever still runs on the instance."""
 

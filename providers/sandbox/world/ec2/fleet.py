@@ -42,6 +42,7 @@ def create_fleet(cloud: Cloud, order: FleetOrder, *, token: str) -> Fleet:
     """
     if order.count < 1 or not order.pools:
         raise Ec2Error("InvalidParameterValue", "TotalTargetCapacity and Overrides must not be empty")
+    _refuse_two_subnets_of_a_zone(cloud, order)
     digest, key = digest_of(order), f"token/{token}"
     if token and (known := cloud.state.fleets.get(key)) is not None:
         if known.digest != digest:
@@ -55,6 +56,17 @@ def create_fleet(cloud: Cloud, order: FleetOrder, *, token: str) -> Fleet:
     if token:
         cloud.state.fleets[key] = fleet
     return fleet
+
+
+def _refuse_two_subnets_of_a_zone(cloud: Cloud, order: FleetOrder) -> None:
+    by_zone: dict[str, str] = {}
+    for _, name in order.pools:
+        subnet = cloud.state.subnets.get(name)
+        if subnet is not None and by_zone.setdefault(subnet.zone, name) != name:
+            raise Ec2Error(
+                "InvalidParameterValue",
+                f"The fleet names two subnets of one Availability Zone: {by_zone[subnet.zone]} and {name}.",
+            )
 
 
 def _fill(cloud: Cloud, order: FleetOrder, fleet: Fleet) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from providers.sandbox.world.ec2.context import Cloud
 
 _USER_DATA_MAX = 16_384  # bytes, decoded
+_TAGS_MAX, _KEY_MAX, _VALUE_MAX = 50, 128, 256
 _PENDING_SECONDS = (5.0, 15.0)
 _ROLE_TAG = "nomad-reconciler:role"
 
@@ -99,6 +100,7 @@ def check_order(cloud: Cloud, order: MachineOrder) -> Subnet:
             raise Ec2Error("InvalidGroup.NotFound", f"The security group '{group}' does not exist")
     if len(order.user_data.encode()) > _USER_DATA_MAX:
         raise Ec2Error("InvalidUserData.Malformed", "User data is limited to 16384 bytes")
+    _check_tags(order.tags)
     if order.tags_in_metadata and (bad := [key for key in order.tags if "/" in key or " " in key]):
         raise Ec2Error("InvalidParameterValue", f"'{bad[0]}' is not a valid tag key with instance tags in metadata")
     if not cloud.is_offered(kind.name, subnet.zone) or (order.market == "spot" and not kind.spot_supported):
@@ -108,6 +110,20 @@ def check_order(cloud: Cloud, order: MachineOrder) -> Subnet:
             f"({subnet.zone}).",
         )
     return subnet
+
+
+def _check_tags(tags: dict[str, str]) -> None:
+    if len(tags) > _TAGS_MAX:
+        raise Ec2Error(
+            "TagLimitExceeded", f"You have reached the maximum number of tags on this resource ({len(tags)})"
+        )
+    for key, value in tags.items():
+        if key.startswith("aws:"):
+            raise Ec2Error(
+                "InvalidParameterValue", f"Tag keys starting with 'aws:' are reserved for internal use: {key}"
+            )
+        if not key or len(key) > _KEY_MAX or len(value) > _VALUE_MAX:
+            raise Ec2Error("InvalidParameterValue", f"Tag key or value is too long: {key[:40]}")
 
 
 def make_instance(cloud: Cloud, order: MachineOrder, *, token: str = "", fleet: str = "") -> Instance:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from providers.sandbox.world.ec2.context import Cloud
 
 _SHUTDOWN_SECONDS = (15.0, 45.0)
-_TAGS_KEPT = 900.0  # a terminated machine loses its tags gradually
+_CHECKED = (60.0, 120.0)  # until the status checks fail of a machine that hangs
+_ADDRESS_KEPT = 300.0  # a terminated machine loses its address,
+_TAGS_KEPT, _TAG_GOES = 900.0, (20.0, 180.0)  # then its tags, one after the other,
 _SHOWN = 3600.0  # and is shown for about an hour
 
 
@@ -31,7 +33,9 @@ def register(cloud: Cloud) -> None:
     """Let the machines of this account live."""
     cloud.kernel.on("ec2.started", lambda instance_id: _started(cloud, instance_id))
     cloud.kernel.on("ec2.ended", lambda instance_id: _ended(cloud, instance_id))
+    cloud.kernel.on("ec2.unaddressed", lambda instance_id: _unaddressed(cloud, instance_id))
     cloud.kernel.on("ec2.untagged", lambda instance_id: _untagged(cloud, instance_id))
+    cloud.kernel.on("ec2.impaired", lambda instance_id, host: _impaired(cloud, instance_id, host=host))
     cloud.kernel.on("ec2.forgotten", lambda instance_id: _forgotten(cloud, instance_id))
 
 
@@ -82,16 +86,39 @@ def system_shut_down(cloud: Cloud, instance_id: str) -> None:
         )
         return
     if instance.state == RUNNING:
-        instance.state, instance.state_reason = STOPPING, "Client.InstanceInitiatedShutdown"
-        cloud.machines.shutting_down(instance_id)
-        cloud.kernel.after(cloud.kernel.chance().uniform(*_SHUTDOWN_SECONDS), "ec2.ended", instance_id)
+        _stop(cloud, instance, "Client.InstanceInitiatedShutdown")
 
 
-def crash(cloud: Cloud, instance_id: str) -> None:
-    """Let the machine hang: nothing runs on it, EC2 still calls it running, and its checks turn impaired."""
+def stop_for_maintenance(cloud: Cloud, instance_id: str) -> None:
+    """Let AWS stop a machine on the date of its retirement (``Server.ScheduledStop``)."""
     instance = cloud.state.instances[instance_id]
-    instance.impaired = True
+    if instance.state == RUNNING:
+        _stop(cloud, instance, "Server.ScheduledStop")
+
+
+def crash(cloud: Cloud, instance_id: str, *, host: bool = False) -> None:
+    """Let the machine hang: nothing runs on it, EC2 still calls it running; a minute or two later its check fails.
+
+    With ``host`` what it stands on is broken, and the system check fails too.
+    """
+    instance = cloud.state.instances[instance_id]
+    instance.hung = True
     cloud.machines.powered_off(instance_id)
+    cloud.kernel.after(cloud.kernel.chance().uniform(*_CHECKED), "ec2.impaired", instance_id, host)
+
+
+def _stop(cloud: Cloud, instance: Instance, reason: str) -> None:
+    instance.state, instance.state_reason = STOPPING, reason
+    announce_state(cloud, instance)
+    cloud.machines.shutting_down(instance.id)
+    cloud.kernel.after(cloud.kernel.chance().uniform(*_SHUTDOWN_SECONDS), "ec2.ended", instance.id)
+
+
+def _impaired(cloud: Cloud, instance_id: str, *, host: bool) -> None:
+    instance = cloud.state.instances.get(instance_id)
+    if instance is not None and instance.hung and instance.state == RUNNING:
+        instance.impaired, instance.impaired_at = True, cloud.kernel.now
+        instance.host_impaired = host
 
 
 def _started(cloud: Cloud, instance_id: str) -> None:
@@ -122,13 +149,21 @@ def _end(cloud: Cloud, instance: Instance) -> None:
     instance.state, instance.ended_at = TERMINATED, cloud.kernel.now
     cloud.state.subnets[instance.subnet].taken.pop(instance.private_ip, None)
     announce_state(cloud, instance)
+    cloud.kernel.after(_ADDRESS_KEPT, "ec2.unaddressed", instance.id)
     cloud.kernel.after(_TAGS_KEPT, "ec2.untagged", instance.id)
     cloud.kernel.after(_SHOWN, "ec2.forgotten", instance.id)
 
 
+def _unaddressed(cloud: Cloud, instance_id: str) -> None:
+    cloud.state.instances[instance_id].private_ip = ""
+
+
 def _untagged(cloud: Cloud, instance_id: str) -> None:
-    instance = cloud.state.instances[instance_id]
-    instance.tags, instance.private_ip = {}, ""
+    """Let one tag go, whichever, and the next one later."""
+    instance = cloud.state.instances.get(instance_id)
+    if instance is not None and instance.tags:
+        del instance.tags[cloud.kernel.chance().choice(sorted(instance.tags))]
+        cloud.kernel.after(cloud.kernel.chance().uniform(*_TAG_GOES), "ec2.untagged", instance_id)
 
 
 def _forgotten(cloud: Cloud, instance_id: str) -> None:

@@ -31,6 +31,23 @@ def announce_interruption(cloud: Cloud, instance: Instance) -> None:
     _send(cloud, "EC2 Spot Instance Interruption Warning", _spot_arn(instance), detail)
 
 
+def announce_scheduled(cloud: Cloud, instance: Instance, code: str, due: float, about: str) -> None:
+    """Tell what AWS will do to a machine on a date; Health's times are of another kind."""
+    kind = f"AWS_EC2_{code.replace('-', '_').upper()}_SCHEDULED"
+    rfc1123 = to_datetime(due).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    detail: Json = {
+        "eventArn": f"arn:aws:health:{cloud.state.region}::event/EC2/{kind}/{instance.id}",
+        "service": "EC2",
+        "eventTypeCode": kind,
+        "eventTypeCategory": "scheduledChange",
+        "startTime": rfc1123,
+        "endTime": rfc1123,
+        "eventDescription": [{"language": "en_US", "latestDescription": about}],
+        "affectedEntities": [{"entityValue": instance.id, "tags": {}}],
+    }
+    _send(cloud, "AWS Health Event", instance.id, detail, source="aws.health")
+
+
 def receive(cloud: Cloud, *, count_max: int = 10, hidden_seconds: float = 20.0) -> list[Message]:
     """Take up to ``count_max`` messages; each comes again after ``hidden_seconds`` unless it is deleted."""
     now = cloud.kernel.now

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from providers.sandbox.world.ec2.context import Cloud
 
 _STEP = 3600.0  # seconds between two changes of one pool's price
+_KEPT = 90 * 86_400.0
+_JUST_AFTER = 1e-3  # seconds: the price at a change is the new one, whatever rounding makes of the moment
 _LOWEST, _HIGHEST = 0.18, 0.92  # shares of on-demand that a pool reaches by itself
 
 
@@ -30,8 +34,8 @@ def on_demand_price(cloud: Cloud, instance_type: str) -> float | None:
     return found.on_demand_usd_per_hour if found and found.on_demand_usd_per_hour > 0 else None
 
 
-def spot_price(cloud: Cloud, instance_type: str, zone: str) -> float | None:
-    """USD per hour now, at most the on-demand price; None where the type has no spot market."""
+def spot_price(cloud: Cloud, instance_type: str, zone: str, at: float | None = None) -> float | None:
+    """USD per hour now (or ``at`` a moment), at most the on-demand price; None where the type has no spot market."""
     found = cloud.catalogue.get(instance_type)
     if (
         found is None
@@ -40,10 +44,52 @@ def spot_price(cloud: Cloud, instance_type: str, zone: str) -> float | None:
         or not cloud.is_offered(instance_type, zone)
     ):
         return None
-    share = _scripted_share(cloud, instance_type, zone)
+    moment = cloud.kernel.now if at is None else at
+    share = _scripted_share(cloud, instance_type, zone, moment)
     if share is None:
-        share = _wandering_share(cloud.kernel.timeline.seed, instance_type, zone, cloud.kernel.now)
+        share = _wandering_share(cloud.kernel.timeline.seed, instance_type, zone, moment)
     return round(found.on_demand_usd_per_hour * min(1.0, share), 4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceChange:
+    """From ``at`` on a pool costs ``price`` USD per hour."""
+
+    instance_type: str
+    zone: str
+    price: float
+    at: float
+
+
+def price_history(
+    cloud: Cloud, types: Iterable[str], zones: Iterable[str], *, since: float, until: float
+) -> list[PriceChange]:
+    """Give the changes of spot prices, newest first: for each pool those after ``since`` and the one in force then.
+
+    Changes, not samples: with ``since`` now there is one row a pool; a pool without a market has none. 90 days are
+    kept (source: aws.md §4.1).
+    """
+    now, found = cloud.kernel.now, list[PriceChange]()
+    since, until = max(since, now - _KEPT), min(until, now)
+    for instance_type in types:
+        for zone in zones:
+            found += _changes(cloud, instance_type, zone, since, until)
+    return sorted(found, key=lambda c: (-c.at, c.instance_type, c.zone))
+
+
+def _changes(cloud: Cloud, instance_type: str, zone: str, since: float, until: float) -> list[PriceChange]:
+    phase = noise(cloud.kernel.timeline.seed, "phase", instance_type, zone)
+    first = math.floor(since / _STEP + phase)
+    moments = [(step - phase) * _STEP for step in range(first, math.floor(until / _STEP + phase) + 1)]
+    for move in cloud.state.price_moves:
+        moments += [at for at in (move.since, move.until) if at is not None and moments[0] < at <= until]
+    found: list[PriceChange] = []
+    for at in sorted(moments):
+        price = spot_price(cloud, instance_type, zone, at + _JUST_AFTER)
+        if price is not None and (not found or found[-1].price != price):
+            found.append(PriceChange(instance_type=instance_type, zone=zone, price=price, at=at))
+    before = [c for c in found if c.at <= since]
+    return [*before[-1:], *(c for c in found if c.at > since)]
 
 
 def spot_depth(cloud: Cloud, instance_type: str, zone: str) -> int:
@@ -52,8 +98,8 @@ def spot_depth(cloud: Cloud, instance_type: str, zone: str) -> int:
     return 1 + int(10 * noise(cloud.kernel.timeline.seed, "depth", instance_type, zone, hours))
 
 
-def _scripted_share(cloud: Cloud, instance_type: str, zone: str) -> float | None:
-    now, share = cloud.kernel.now, None
+def _scripted_share(cloud: Cloud, instance_type: str, zone: str, now: float) -> float | None:
+    share = None
     for move in cloud.state.price_moves:
         timely = move.since <= now and (move.until is None or now < move.until)
         if timely and fnmatchcase(instance_type, move.types) and fnmatchcase(zone, move.zones):

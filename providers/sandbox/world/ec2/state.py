@@ -74,6 +74,39 @@ class PriceMove:
 
 
 @dataclass(slots=True, kw_only=True)
+class Outage:
+    """A zone has no machine to give for a while; with ``silent`` lists of machines fail as a whole meanwhile."""
+
+    zone: str
+    since: float
+    until: float
+    silent: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Reclaim:
+    """At ``at`` EC2 wants back a ``share`` of the spot machines that match, and gives none for ``lack`` seconds.
+
+    The advice comes ``advice`` seconds before the notice; 0: not at all.
+    """
+
+    at: float
+    types: str = "*"
+    zones: str = "*"
+    share: float = 1.0
+    lack: float = 1800.0
+    advice: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Bucket:
+    """Requests of one kind that may still be made, as of ``at``."""
+
+    left: float
+    at: float
+
+
+@dataclass(slots=True, kw_only=True)
 class Mishap:
     """What goes wrong with the next ``times`` machines that match, in the order they are launched.
 
@@ -123,7 +156,10 @@ class Instance:
     ended_at: float | None = None
     interruption_at: float | None = None  # when the two minutes are over
     rebalance_at: float | None = None
+    hung: bool = False  # nothing runs on it; its checks turn impaired a minute or two later
     impaired: bool = False
+    impaired_at: float | None = None
+    host_impaired: bool = False  # the system check: what the machine stands on
     scheduled: list[Json] = field(default_factory=list)
     console: list[str] = field(default_factory=list)
 
@@ -216,6 +252,10 @@ class Ec2State:
     mishaps: list[Mishap] = field(default_factory=list)
     describe_lag_max: float = 5.0
     interruptions_per_day: float = 0.0  # of one spot instance
+    reclaims: list[Reclaim] = field(default_factory=list)
+    outages: list[Outage] = field(default_factory=list)
+    spot_role: bool = True  # AWSServiceRoleForEC2Spot exists
+    buckets: dict[str, Bucket] = field(default_factory=dict)
     instances: dict[str, Instance] = field(default_factory=dict)
     templates: dict[str, LaunchTemplate] = field(default_factory=dict)
     bindings: dict[str, Binding] = field(default_factory=dict)
