@@ -110,4 +110,19 @@ def render(*, machine: str, arch: str | None, **given: Any) -> None:
     work(Given(**given), machine=machine, arch=arch)
 
 
-COMMANDS = (validate, plan, status, explain, schema, render)
+# --- the sandbox as a place of its own -------------------------------------------------------------------------------
+
+
+@click.group(short_help="The simulated world: make a workload for it from a live cluster")
+def sandbox() -> None:
+    """The simulated Nomad and EC2, apart from any document."""
+
+
+@sandbox.command(name="import", short_help="Make a workload file from a live cluster's jobs")
+@click.option("--address", metavar="URL", help="Where Nomad is. [$NOMAD_ADDR]")
+def import_(*, address: str | None) -> None:
+    """Make a workload file from a live cluster's jobs."""
+    raise click.UsageError(f"not implemented yet (asked for {address or '$NOMAD_ADDR'})")
+
+
+COMMANDS = (validate, plan, status, explain, schema, render, sandbox)
