@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from providers.sandbox.world.epoch import to_seconds
-
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -24,5 +22,5 @@ class Clock(Protocol):
 
 def catch_up(world: World, clock: Clock) -> World:
     """Let everything happen in the world that is due by now, and give it."""
-    world.advance(to_seconds(clock.now()))
+    world.advance(world.kernel.calendar.to_seconds(clock.now()))
     return world

@@ -12,6 +12,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from providers.sandbox.world.epoch import Calendar
+
 Argument = str | int | float | bool | None
 
 
@@ -42,8 +44,8 @@ Handler = Callable[..., None]
 class Kernel:
     """Runs a timeline. Rules register handlers by name, schedule events, draw ids and chances."""
 
-    def __init__(self, timeline: Timeline) -> None:
-        self.timeline = timeline
+    def __init__(self, timeline: Timeline, calendar: Calendar = Calendar()) -> None:  # noqa: B008 - it is frozen
+        self.timeline, self.calendar = timeline, calendar
         self._handlers: dict[str, Handler] = {}
 
     @property

@@ -16,7 +16,7 @@ from providers.sandbox.world import ec2
 from providers.sandbox.world.ec2.context import Cloud
 from providers.sandbox.world.ec2.interruption import expect_reclaims
 from providers.sandbox.world.ec2.state import Ec2State
-from providers.sandbox.world.epoch import EPOCH
+from providers.sandbox.world.epoch import Calendar
 from providers.sandbox.world.kernel import Kernel, Timeline
 from providers.sandbox.world.machines import MachineRoom, MachinesState
 from providers.sandbox.world.nomad.cluster import Cluster
@@ -50,9 +50,15 @@ class WorldState:
 class World:
     """One world. Its parts act on its state only while ``advance`` runs, or when a door calls one of them."""
 
-    def __init__(self, state: WorldState, catalogue: Mapping[str, InstanceType]) -> None:
+    def __init__(
+        self,
+        state: WorldState,
+        catalogue: Mapping[str, InstanceType],
+        calendar: Calendar = Calendar(),  # noqa: B008 - it is frozen
+    ) -> None:
         self.state = state
-        self.kernel = Kernel(state.timeline)
+        state.nomad.settings.epoch_unix = int(calendar.epoch.timestamp())
+        self.kernel = Kernel(state.timeline, calendar)
         self.nomad = Cluster(state.nomad, self.kernel)
         self.workload = Workload(state.workload, self.kernel, self.nomad.api)
         self.machines = MachineRoom(state.machines, self.nomad)
@@ -65,7 +71,7 @@ class World:
     @classmethod
     def create(cls, scenario: Scenario, seed: int, catalogue: Mapping[str, InstanceType]) -> World:
         """Make the world in which a scenario begins: an account with nothing of ours in it."""
-        nomad = ClusterState(settings=Settings(epoch_unix=int(EPOCH.timestamp())), leader=False)
+        nomad = ClusterState(settings=Settings(), leader=False)
         state = WorldState(
             scenario=scenario.name,
             timeline=Timeline(seed=seed),
@@ -78,9 +84,14 @@ class World:
         return world
 
     @classmethod
-    def load(cls, data: bytes, catalogue: Mapping[str, InstanceType]) -> World:
+    def load(
+        cls,
+        data: bytes,
+        catalogue: Mapping[str, InstanceType],
+        calendar: Calendar = Calendar(),  # noqa: B008 - it is frozen
+    ) -> World:
         """Read a world that ``save`` wrote; its future is what it would have been. Raises ``msgspec.MsgspecError``."""
-        return cls(msgspec.json.decode(data, type=WorldState), catalogue)
+        return cls(msgspec.json.decode(data, type=WorldState), catalogue, calendar)
 
     def save(self) -> bytes:
         """Write everything down."""
@@ -105,7 +116,9 @@ class World:
             return self
         other = copy.copy(self)
         empty = ClusterState(settings=self.state.nomad.settings, leader=True)
-        other.nomad = Cluster(empty, Kernel(Timeline(seed=self.state.timeline.seed, now=self.now)))
+        other.nomad = Cluster(
+            empty, Kernel(Timeline(seed=self.state.timeline.seed, now=self.now), self.kernel.calendar)
+        )
         return other
 
     def _led(self, available: bool) -> None:  # noqa: FBT001 - a callback's one argument

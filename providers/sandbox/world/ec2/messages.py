@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from providers.sandbox.world.ec2.state import Instance, Json, Message
-from providers.sandbox.world.epoch import to_datetime
 
 if TYPE_CHECKING:
     from providers.sandbox.world.ec2.context import Cloud
@@ -34,7 +33,7 @@ def announce_interruption(cloud: Cloud, instance: Instance) -> None:
 def announce_scheduled(cloud: Cloud, instance: Instance, code: str, due: float, about: str) -> None:
     """Tell what AWS will do to a machine on a date; Health's times are of another kind."""
     kind = f"AWS_EC2_{code.replace('-', '_').upper()}_SCHEDULED"
-    rfc1123 = to_datetime(due).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    rfc1123 = cloud.kernel.calendar.to_datetime(due).strftime("%a, %d %b %Y %H:%M:%S GMT")
     detail: Json = {
         "eventArn": f"arn:aws:health:{cloud.state.region}::event/EC2/{kind}/{instance.id}",
         "service": "EC2",
@@ -81,7 +80,7 @@ def _send(cloud: Cloud, kind: str, arn: str, detail: Json, *, source: str = "aws
         "detail-type": kind,
         "source": source,
         "account": _ACCOUNT,
-        "time": to_datetime(now).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "time": cloud.kernel.calendar.to_datetime(now).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "region": cloud.state.region,
         "resources": [arn],
         "detail": detail,

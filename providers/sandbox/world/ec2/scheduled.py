@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from providers.sandbox.world.ec2.lifecycle import stop_for_maintenance
 from providers.sandbox.world.ec2.messages import announce_scheduled
 from providers.sandbox.world.ec2.state import RUNNING
-from providers.sandbox.world.epoch import to_datetime
 
 if TYPE_CHECKING:
     from providers.sandbox.world.ec2.context import Cloud
@@ -32,7 +31,7 @@ def schedule(cloud: Cloud, instance_id: str, code: str, *, after: float) -> None
             "InstanceEventId": f"instance-event-{cloud.kernel.new_id().replace('-', '')[:17]}",
             "Code": code,
             "Description": _ABOUT[code],
-            "NotBefore": to_datetime(due).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "NotBefore": cloud.kernel.calendar.to_datetime(due).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
     )
     announce_scheduled(cloud, instance, code, due, _ABOUT[code])

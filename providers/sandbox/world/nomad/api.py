@@ -60,7 +60,7 @@ class Api(NodesApi, OperatorApi):
         self._broker = broker
         self._blocked = blocked
         self._collector = collector
-        self._calendar = render.Calendar(store.state.settings.epoch_unix)
+        self._calendar = render.Calendar(store.state.settings.epoch_unix, store.kernel.calendar.pace)
         self._made: dict[tuple[str, str], tuple[object, Json]] = {}
 
     # -- common

@@ -56,7 +56,7 @@ class Cluster:
         self.jobs = Jobs(self.store, self._worker, self._blocked)
         self._deployments = DeploymentWatcher(self.store, self._worker, self.jobs)
         self._collector = Collector(self.store, self.jobs)
-        self.variables = Variables(self.store, Calendar(state.settings.epoch_unix))
+        self.variables = Variables(self.store, Calendar(state.settings.epoch_unix, kernel.calendar.pace))
         self.api = Api(
             self.store,
             jobs=self.jobs,

@@ -20,22 +20,22 @@ Json = dict[str, Any]
 class Calendar:
     """Virtual seconds as dates."""
 
-    def __init__(self, epoch_unix: int) -> None:
-        self._epoch = epoch_unix
+    def __init__(self, epoch_unix: int, pace: float = 1.0) -> None:
+        self._epoch, self._pace = epoch_unix, pace
 
     def unix(self, at: float) -> int:
         """Give whole seconds since 1970."""
-        return self._epoch + int(at)
+        return self._epoch + int(at / self._pace)
 
     def nanoseconds(self, at: float) -> int:
         """Give nanoseconds since 1970."""
-        return self._epoch * 1_000_000_000 + round(at * 1e9)
+        return self._epoch * 1_000_000_000 + round(at / self._pace * 1e9)
 
     def text(self, at: float | None, *, whole: bool = False) -> str | None:
         """Give RFC 3339; None stays None."""
         if at is None:
             return None
-        moment = dt.datetime.fromtimestamp(self._epoch, dt.UTC) + dt.timedelta(seconds=at)
+        moment = dt.datetime.fromtimestamp(self._epoch, dt.UTC) + dt.timedelta(seconds=at / self._pace)
         if whole:
             moment = moment.replace(microsecond=0)
         return moment.isoformat().replace("+00:00", "Z")

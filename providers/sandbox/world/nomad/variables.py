@@ -180,13 +180,16 @@ class Variables:
     def _start(self, variable: Variable) -> None:
         if (lock := variable.lock) is not None:
             lock.renewals += 1
-            self._store.kernel.after(2 * lock.ttl, "nomad.lock_expired", variable.key, lock.id, lock.renewals)
+            due = self._store.kernel.calendar.lasting(2 * lock.ttl)
+            self._store.kernel.after(due, "nomad.lock_expired", variable.key, lock.id, lock.renewals)
 
     def _expired(self, key: str, lock_id: str, renewals: int) -> None:
         lock = self._lock(key, lock_id, renewals)
         if lock is not None:
             lock.expired = True
-            self._store.kernel.after(lock.delay, "nomad.lock_freed", key, lock_id, renewals)
+            self._store.kernel.after(
+                self._store.kernel.calendar.lasting(lock.delay), "nomad.lock_freed", key, lock_id, renewals
+            )
 
     def _freed(self, key: str, lock_id: str, renewals: int) -> None:
         if self._lock(key, lock_id, renewals) is not None:
