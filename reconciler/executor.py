@@ -11,7 +11,7 @@ from reconciler.guards import guard_forming, guard_giving_up, guard_launch, guar
 from reconciler.journal import Intent, Journal, begun, finished
 from reconciler.packing.refusals import refusals
 from reconciler.ports import Clock, Ec2, Nomad
-from reconciler.server_effects import LOOKUP, ServerEffects
+from reconciler.server_effects import LOOKUP, ServerEffects, end_server
 from schemas.document import ClusterGroup
 from schemas.faults import Fault, OutcomeUnknownError, Refusal, RefusedError, Source, UnansweredError
 from schemas.names import client_token
@@ -219,7 +219,7 @@ class Executor:
     async def _give_up(self, action: GiveUpForming) -> None:
         templates, instances = await self.ec2.template_names(action.group), await self.ec2.instances(action.group)
         guard_giving_up(action, templates, instances, await self.nomad.server_view(action.address))
-        await self.ec2.terminate([action.instance_id])
+        await end_server(self.ec2, action.instance_id)
 
     async def _mark(self, action: MarkFormed) -> None:
         servers = [i for i in await self.ec2.instances(self.group.metadata.name) if i.live and i.role == Role.SERVER]

@@ -13,6 +13,7 @@ from typing import Protocol
 from schemas.record import Record
 from schemas.servers import Autopilot, Member
 from schemas.world import (
+    Address,
     Allocation,
     Evaluation,
     FleetAnswer,
@@ -68,7 +69,24 @@ class Ec2(Protocol):
     async def terminate(self, instance_ids: Sequence[str]) -> None:
         """End machines (TerminateInstances); one that ends already is ended.
 
-        RefusedError(INVALID): EC2 does not know one of them (yet, or any more).
+        RefusedError(INVALID): EC2 does not know one of them (yet, or any more); RefusedError(PROTECTED): one of them
+        is protected. The others end all the same.
+        """
+        ...
+
+    async def protect(self, instance_id: str, *, on: bool) -> None:
+        """Set or lift termination protection; as it is already is as asked. Servers are launched with it."""
+        ...
+
+    async def addresses(self) -> tuple[Address, ...]:
+        """List the region's Elastic IPs, whoever has them (DescribeAddresses)."""
+        ...
+
+    async def associate_address(self, allocation_id: str, instance_id: str) -> None:
+        """Give an Elastic IP to a running instance, in the place of one that it has; to whom it has already: nothing.
+
+        RefusedError(CONFLICT): another instance has it, or this one still boots. RefusedError(INVALID): EC2 does not
+        know the address or the instance.
         """
         ...
 

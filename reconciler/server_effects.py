@@ -205,7 +205,7 @@ class ServerEffects:
             servers = ledger.servers  # begun before: told again
         else:
             await self._write(replace(ledger, servers=servers))
-        await self.ec2.terminate([action.instance_id])
+        await end_server(self.ec2, action.instance_id)
 
     async def _remove_peer(self, action: RemovePeer, ledger: Ledger) -> None:
         if ledger.servers.step is None:
@@ -245,3 +245,14 @@ class ServerEffects:
     async def _write(self, ledger: Ledger) -> Ledger:
         await self.journal.write(ledger)
         return ledger
+
+
+async def end_server(ec2: Ec2, instance_id: str) -> None:
+    """End a server's machine, its termination protection lifted when EC2 names it. Raises a Fault."""
+    try:
+        await ec2.terminate([instance_id])
+    except RefusedError as no:
+        if no.why is not Refusal.PROTECTED:
+            raise
+        await ec2.protect(instance_id, on=False)
+        await ec2.terminate([instance_id])

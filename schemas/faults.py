@@ -27,6 +27,7 @@ class Refusal(StrEnum):
     SPENT = "spent"  # IdempotentInstanceTerminated: what the token gave is gone
     EXISTS = "exists"  # the name is taken; what is there decides
     CONFLICT = "conflict"  # somebody else wrote first
+    PROTECTED = "protected"  # OperationNotPermitted: termination protection is on
     INVALID = "invalid"  # the outside says that the request makes no sense
 
 

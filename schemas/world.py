@@ -326,6 +326,16 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """An Elastic IP of the region (source: ``DescribeAddresses``)."""
+
+    allocation_id: str
+    public_ip: str
+    instance_id: str = ""  # who has it; "" when nobody has
+    association_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
     """A launch template: everything that is the same for all machines launched from it.
 

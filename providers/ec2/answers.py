@@ -8,7 +8,7 @@ from typing import Any
 
 from providers.aws.call import NotAnAnswerError
 from providers.ec2.codes import refusal_of
-from schemas.world import FleetAnswer, FleetError, FleetRequest, Instance, Market, Template
+from schemas.world import Address, FleetAnswer, FleetError, FleetRequest, Instance, Market, Template
 
 _ALIVE = frozenset({"pending", "running"})
 
@@ -44,6 +44,16 @@ def instance_from(found: Mapping[str, Any]) -> Instance:
         image_id=found.get("ImageId", ""),
         tags={tag["Key"]: tag["Value"] for tag in found.get("Tags", ())},
         state_reason="" if state in _ALIVE else found.get("StateReason", {}).get("Code", ""),
+    )
+
+
+def address_from(found: Mapping[str, Any]) -> Address:
+    """Read one Elastic IP of ``DescribeAddresses``."""
+    return Address(
+        allocation_id=found["AllocationId"],
+        public_ip=found.get("PublicIp", ""),
+        instance_id=found.get("InstanceId", ""),
+        association_id=found.get("AssociationId", ""),
     )
 
 

@@ -51,6 +51,8 @@ def launch_template_data(template: Template, *, root: RootVolume | None = None) 
         data["IamInstanceProfile"] = profile(template.instance_profile)
     if template.tags.get(TAG_ROLE) == Role.CLIENT:  # EC2's default leaves a stopped machine; servers may come back
         data["InstanceInitiatedShutdownBehavior"] = "terminate"
+    if template.tags.get(TAG_ROLE) == Role.SERVER:  # against slips of whoever may end machines; we lift it first
+        data["DisableApiTermination"] = True
     if root is not None:
         data["BlockDeviceMappings"] = [root.encrypted()]
     if template.subnet_id is not None:  # EC2 wants the groups beside the subnet then

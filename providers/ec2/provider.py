@@ -10,12 +10,19 @@ from typing import Final
 from providers.aws.call import Caller
 from providers.aws.clients import Clients
 from providers.ec2 import requests
-from providers.ec2.answers import fleet_answer_from, instance_from, instances_from, part, spot_prices_from
+from providers.ec2.answers import (
+    address_from,
+    fleet_answer_from,
+    instance_from,
+    instances_from,
+    part,
+    spot_prices_from,
+)
 from providers.ec2.content import template_from
 from providers.ec2.images import Image, Images
 from providers.prices.kept import Kept
 from schemas.faults import Refusal, RefusedError, Source, UnansweredError
-from schemas.world import TAG_CLUSTER, FleetAnswer, FleetRequest, Instance, Template
+from schemas.world import TAG_CLUSTER, Address, FleetAnswer, FleetRequest, Instance, Template
 
 SPOT_EVERY, SPOT_KEPT = timedelta(minutes=10), timedelta(hours=1)
 
@@ -23,6 +30,7 @@ _PAGE: Final = 1000
 _TYPES_NAMED_MOST: Final = 200  # above it all rows are read, and ours picked
 _LINUX: Final = ("Linux/UNIX", "Linux/UNIX (Amazon VPC)")
 _ENDED_AT_ONCE: Final = 100
+_TAKEN: Final = "Resource.AlreadyAssociated"
 _NO_TEMPLATE: Final = "InvalidLaunchTemplateName.NotFoundException"
 
 
@@ -111,6 +119,44 @@ class AwsEc2:
         except RefusedError as no:
             return no
         return None
+
+    async def protect(self, instance_id: str, *, on: bool) -> None:
+        """Set or lift termination protection."""
+        await self._caller.write(
+            f"ModifyInstanceAttribute {instance_id}",
+            lambda: self._clients.ec2(writes=True).modify_instance_attribute(
+                InstanceId=instance_id, DisableApiTermination={"Value": on}
+            ),
+        )
+
+    async def addresses(self) -> tuple[Address, ...]:
+        """List the region's Elastic IPs; naming them would make one that was released spoil the answer."""
+
+        def read() -> tuple[Address, ...]:
+            found = part(self._clients.ec2().describe_addresses(), "Addresses")
+            return tuple(address_from(address) for address in found if "AllocationId" in address)
+
+        return await self._caller.read("DescribeAddresses", read)
+
+    async def associate_address(self, allocation_id: str, instance_id: str) -> None:
+        """Give an Elastic IP to an instance; one that somebody has stays there, and that it is ours is as asked."""
+        try:
+            await self._caller.write(
+                f"AssociateAddress {allocation_id} {instance_id}",
+                lambda: part(
+                    self._clients.ec2(writes=True).associate_address(
+                        AllocationId=allocation_id, InstanceId=instance_id, AllowReassociation=False
+                    ),
+                    "AssociationId",
+                ),
+            )
+        except RefusedError as no:
+            if no.code != _TAKEN:
+                raise
+            if not any(
+                (a.allocation_id, a.instance_id) == (allocation_id, instance_id) for a in await self.addresses()
+            ):
+                raise
 
     async def impaired(self, instance_ids: Sequence[str]) -> frozenset[str]:
         """Tell which of these running instances fail a status check: all impaired ones are listed, and ours picked.

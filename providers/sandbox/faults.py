@@ -136,6 +136,8 @@ _WRITES = frozenset(
         "run_instance",
         "create_fleet",
         "terminate",
+        "protect",
+        "associate_address",
         "create_node_pool",
         "join",
         "remove_peer",

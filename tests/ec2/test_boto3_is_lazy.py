@@ -9,7 +9,7 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "module", ["reconciler.cli.main", "reconciler.bootstrap", "providers.ec2.codes", "providers.ec2.content"]
+    "module", ["reconciler.cli.main", "reconciler.bootstrap.simulated", "providers.ec2.codes", "providers.ec2.content"]
 )
 def test_the_sandbox_and_the_command_line_start_without_boto3(module: str) -> None:
     said = f"import sys, {module}; print([m for m in ('boto3', 'botocore') if m in sys.modules])"

@@ -13,8 +13,9 @@ from providers.aws.clients import Clients
 from providers.ec2.provider import AwsEc2
 from providers.sandbox.virtualtime import LoopClock
 from providers.sandbox.wire.ec2.app import Ec2Wire
-from reconciler import bootstrap
-from reconciler.loop import Ports, Tick, run_once
+from reconciler.bootstrap.simulated import sandbox
+from reconciler.bootstrap.source import documents
+from reconciler.loop import GroupLoop, Outside, Tick, run_once
 from support.aws_wire import REGION
 
 
@@ -25,26 +26,27 @@ def the_wire() -> Clients:
 
 def the_demo(*, wire: bool) -> tuple[list[str], Counter[str]]:
     """Run the demo; give every outcome with its time, and how often each of EC2's operations was called."""
-    sandbox = bootstrap.sandbox("demo", state=None, seed=1)
-    (loaded,) = bootstrap.documents(["specs/demo.yaml"]).groups
+    world = sandbox("demo", state=None, seed=1)
+    (loaded,) = documents(["specs/demo.yaml"]).groups
     told: list[str] = []
     calls: list[str] = []
 
     def report(tick: Tick) -> None:
         told.extend(f"{o.at} {o.action.key} {o.result} {','.join(o.instance_ids)}" for o in tick.outcomes)
 
-    async def work(ports: Ports) -> None:
+    async def work(outside: Outside) -> None:
+        ports = outside(loaded.group)
         if wire:
             clock = LoopClock()
-            account = Ec2Wire(sandbox.world, clock)
+            account = Ec2Wire(world.world, clock)
             account.attach(the_wire())
             ports = replace(ports, ec2=AwsEc2(the_wire(), clock.now, inline=True))
             calls[:] = account.calls
             account.calls = calls
-        (loop,) = bootstrap.loops([loaded.group], ports)
+        loop = GroupLoop(loaded.group, ports)
         await run_once(loop, ports.clock, wait=timedelta(minutes=10), report=report)
 
-    sandbox.run(work)
+    world.run(work)
     return told, Counter(calls)
 
 

@@ -181,6 +181,44 @@ def test_ended_machines_are_listed_as_ending_and_ending_them_again_changes_nothi
     run(work)
 
 
+def test_an_address_is_given_once_and_nobody_takes_it_away(account: Account) -> None:
+    """moto keeps the address with a machine that ended; EC2 frees it (the sandbox does)."""
+    server = replace(account.template, instance_type="t3.small", subnet_id=account.subnets[0][0])
+
+    async def work() -> None:
+        allocation = account.clients.ec2().allocate_address(Domain="vpc")["AllocationId"]
+        one, other = [await account.ec2.run_instance(server, token=t, tags={}) for t in ("1", "2")]
+        for _ in range(2):
+            await account.ec2.associate_address(allocation, one.id)
+        with pytest.raises(RefusedError) as no:
+            await account.ec2.associate_address(allocation, other.id)
+        assert no.value.why is Refusal.CONFLICT
+        assert {(a.allocation_id, a.instance_id) for a in await account.ec2.addresses()} == {(allocation, one.id)}
+        with pytest.raises(RefusedError) as no:
+            await account.ec2.associate_address("eipalloc-0123456789abcdef0", other.id)
+        assert no.value.why is Refusal.INVALID
+
+    run(work)
+
+
+def test_a_protected_machine_is_alone_in_staying(account: Account) -> None:
+    """moto ignores protection at launch, so that it is set here."""
+    server = replace(account.template, instance_type="t3.small", subnet_id=account.subnets[0][0])
+
+    async def work() -> None:
+        made = [(await account.ec2.run_instance(server, token=str(t), tags={})).id for t in range(3)]
+        await account.ec2.protect(made[0], on=True)
+        with pytest.raises(RefusedError) as no:
+            await account.ec2.terminate(made)
+        assert no.value.why is Refusal.PROTECTED
+        assert {i.id for i in await account.ec2.instances("prod") if i.live} == {made[0]}
+        await account.ec2.protect(made[0], on=False)
+        await account.ec2.terminate(made[:1])
+        assert not any(i.live for i in await account.ec2.instances("prod"))
+
+    run(work)
+
+
 def test_a_parameter_s_image_is_what_its_template_holds_from_then_on(account: Account) -> None:
     by_name = replace(account.template, image_id="ssm:/images/nomad")
 

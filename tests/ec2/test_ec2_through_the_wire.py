@@ -5,58 +5,25 @@ Each test runs through the port and through the wire: two doors into one world, 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
 
-from providers.aws.clients import Clients
-from providers.ec2.provider import AwsEc2
-from providers.sandbox.doors import SandboxEc2
-from providers.sandbox.virtualtime import LoopClock, run_virtual
-from providers.sandbox.wire.ec2.app import Ec2Wire
 from providers.sandbox.world.ec2.state import CapacityLimit, Quota
-from providers.sandbox.world.world import World
-from reconciler.ports import Ec2
+from reconciler.server_effects import end_server
 from schemas.faults import Fault, Refusal, RefusedError
 from schemas.world import TAG_CLAIM, Market
-from support.aws_wire import REGION
+from support.ec2_doors import Inside, shared_clients, through
 from support.whole_world import SUBNETS, a_client_template, a_request, a_server_template, a_world
 
 T = TypeVar("T")
 ZONES = ["us-east-1a", "us-east-1b", "us-east-1c"]
 
 
-@dataclass(frozen=True, slots=True)
-class Inside:
-    """A world, its clock, and the door through which it is reached."""
-
-    world: World
-    clock: LoopClock
-    ec2: Ec2
-
-
-@cache
-def shared_clients() -> Clients:
-    return Clients(REGION)
-
-
 @pytest.fixture(params=["port", "wire"])
 def door(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-def through(door: str, world: World, work: Callable[[Inside], Awaitable[T]]) -> T:
-    async def opened() -> T:
-        clock = LoopClock()
-        if door == "port":
-            return await work(Inside(world, clock, SandboxEc2(world, clock)))
-        Ec2Wire(world, clock).attach(shared_clients())
-        return await work(Inside(world, clock, AwsEc2(shared_clients(), clock.now, inline=True)))
-
-    return run_virtual(opened, start=world.now)
 
 
 def test_templates_are_kept_listed_taken_and_deleted(door: str) -> None:
@@ -90,7 +57,7 @@ def test_a_server_is_the_same_under_its_token_and_spent_when_it_is_gone(door: st
         with pytest.raises(RefusedError) as mismatch:
             await at.ec2.run_instance(template, token="t", tags={TAG_CLAIM: "server-0-1"})
         assert mismatch.value.why is Refusal.MISMATCH
-        await at.ec2.terminate([first.id])
+        await end_server(at.ec2, first.id)
         await at.clock.sleep(120)
         with pytest.raises(RefusedError) as spent:
             await at.ec2.run_instance(template, token="t", tags=claim)
@@ -170,7 +137,8 @@ def test_both_doors_show_the_same_world_at_every_step() -> None:
             seen.append(await at.ec2.spot_prices(["m6i.large", "c6i.large"], ZONES))
             running = [i.id for i in listed if i.state == "running"]
             seen.append(await at.ec2.impaired(running))
-            await at.ec2.terminate(running[:1])
+            for instance_id in running[:1]:
+                await end_server(at.ec2, instance_id)
         return seen
 
     port, wire = (through(door, a_world(seed=7), work) for door in ("port", "wire"))

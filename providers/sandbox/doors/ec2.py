@@ -9,16 +9,18 @@ from providers.ec2.codes import fault_of, refusal_of
 from providers.ec2.content import launch_template_data, template_from
 from providers.sandbox.doors.time import Clock, catch_up
 from providers.sandbox.world.ec2 import state as account
+from providers.sandbox.world.ec2.addresses import associate
 from providers.sandbox.world.ec2.describe import describe_instances, describe_status, status_of
 from providers.sandbox.world.ec2.errors import Ec2Error
 from providers.sandbox.world.ec2.fleet import FleetOrder, create_fleet
 from providers.sandbox.world.ec2.launch import MachineOrder, run_instance
-from providers.sandbox.world.ec2.lifecycle import terminate
+from providers.sandbox.world.ec2.lifecycle import protect, terminate
 from providers.sandbox.world.ec2.prices import spot_price
 from providers.sandbox.world.ec2.templates import create_template, delete_template, describe_templates, template_of
 from providers.sandbox.world.ec2.throttle import spend
 from providers.sandbox.world.epoch import to_datetime
-from schemas.world import TAG_CLUSTER, FleetAnswer, FleetError, FleetRequest, Instance, Market, Template
+from schemas.faults import RefusedError
+from schemas.world import TAG_CLUSTER, Address, FleetAnswer, FleetError, FleetRequest, Instance, Market, Template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -69,9 +71,44 @@ class SandboxEc2:
             return instance_of(run_instance(cloud, order, token=token))
 
     async def terminate(self, instance_ids: Sequence[str]) -> None:
-        """End machines; one that ends already is ended."""
-        with self._request("TerminateInstances", ", ".join(instance_ids), writes=True) as cloud:
-            terminate(cloud, list(instance_ids))
+        """End machines; one that ends already is ended. One that EC2 does not know, or that is protected, is alone."""
+        refused: list[RefusedError] = []
+        batches = [list(instance_ids)]
+        while batches:
+            batch = batches.pop(0)
+            try:
+                with self._request("TerminateInstances", ", ".join(batch), writes=True) as cloud:
+                    terminate(cloud, batch)
+            except RefusedError as no:
+                if len(batch) == 1:
+                    refused.append(no)
+                else:
+                    batches = [[instance_id] for instance_id in batch]
+        if refused:
+            raise refused[0]
+
+    async def protect(self, instance_id: str, *, on: bool) -> None:
+        """Set or lift termination protection."""
+        with self._request("ModifyInstanceAttribute", instance_id, writes=True) as cloud:
+            protect(cloud, instance_id, on=on)
+
+    async def addresses(self) -> tuple[Address, ...]:
+        """List the account's Elastic IPs, whoever has them."""
+        with self._request("DescribeAddresses") as cloud:
+            return tuple(
+                Address(
+                    allocation_id=a.allocation,
+                    public_ip=a.public_ip,
+                    instance_id=a.instance,
+                    association_id=a.association,
+                )
+                for a in cloud.state.elastic_ips.values()
+            )
+
+    async def associate_address(self, allocation_id: str, instance_id: str) -> None:
+        """Give an Elastic IP that nobody has to an instance; to whom it has already changes nothing."""
+        with self._request("AssociateAddress", f"{allocation_id} {instance_id}", writes=True) as cloud:
+            associate(cloud, allocation_id, instance_id, reassociate=False)
 
     async def impaired(self, instance_ids: Sequence[str]) -> frozenset[str]:
         """Tell which of these running instances fail their status checks."""
@@ -123,6 +160,7 @@ def order_from(data: Json, tags: Mapping[str, str], *, market: str, template: st
         instance_profile=content.instance_profile,
         tags={**content.tags, **tags},
         shutdown_behavior=data.get("InstanceInitiatedShutdownBehavior", "stop"),
+        protected=bool(data.get("DisableApiTermination")) and market == account.ON_DEMAND,
         tags_in_metadata=data.get("MetadataOptions", {}).get("InstanceMetadataTags") == "enabled",
         template=template,
     )

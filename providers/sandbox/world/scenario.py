@@ -15,6 +15,7 @@ import msgspec
 from providers.sandbox.world.ec2.state import (
     CapacityLimit,
     Ec2State,
+    ElasticIp,
     Image,
     Mishap,
     Outage,
@@ -61,6 +62,7 @@ class AccountSpec(msgspec.Struct, forbid_unknown_fields=True):
     reclaims: list[Reclaim] = []
     outages: list[Outage] = []
     spot_role: bool = True
+    elastic_ips: list[str] = []  # allocation ids
 
 
 class Step(msgspec.Struct):
@@ -128,4 +130,8 @@ def account_of(spec: AccountSpec) -> Ec2State:
         reclaims=list(spec.reclaims),
         outages=list(spec.outages),
         spot_role=spec.spot_role,
+        elastic_ips={
+            allocation: ElasticIp(allocation=allocation, public_ip=f"203.0.113.{place}")
+            for place, allocation in enumerate(spec.elastic_ips, start=1)
+        },
     )

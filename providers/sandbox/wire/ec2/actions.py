@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from providers.sandbox.doors.ec2 import order_from
+from providers.sandbox.world.ec2.addresses import associate, elastic_ip, released
 from providers.sandbox.world.ec2.context import Cloud
 from providers.sandbox.world.ec2.describe import describe_by_id, describe_instances
 from providers.sandbox.world.ec2.errors import Ec2Error
 from providers.sandbox.world.ec2.fleet import FleetOrder, create_fleet
 from providers.sandbox.world.ec2.launch import run_instance
-from providers.sandbox.world.ec2.lifecycle import terminate
+from providers.sandbox.world.ec2.lifecycle import protect, terminate
 from providers.sandbox.world.ec2.prices import spot_price
-from providers.sandbox.world.ec2.state import ON_DEMAND, PENDING, RUNNING, SPOT, FleetError, FleetPool, Instance
+from providers.sandbox.world.ec2.state import (
+    ON_DEMAND,
+    PENDING,
+    RUNNING,
+    SPOT,
+    ElasticIp,
+    FleetError,
+    FleetPool,
+    Instance,
+)
 from providers.sandbox.world.ec2.templates import create_template, delete_template, describe_templates, template_of
 from providers.sandbox.world.epoch import to_datetime
 
@@ -78,6 +89,77 @@ def _terminate(cloud: Cloud, asked: Asked) -> Values:
             {"InstanceId": i.id, "CurrentState": {"Code": _CODES[i.state], "Name": i.state}} for i in ended
         ]
     }
+
+
+def _modify_attribute(cloud: Cloud, asked: Asked) -> Values:
+    """Change what of an instance can be changed here: its termination protection."""
+    if (protection := asked.get("DisableApiTermination")) is None:
+        raise Ec2Error("InvalidParameterValue", "the simulated account changes disableApiTermination alone")
+    protect(cloud, asked["InstanceId"], on=protection["Value"])
+    return {}
+
+
+def _describe_attribute(cloud: Cloud, asked: Asked) -> Values:
+    instance, name = cloud.instance(asked["InstanceId"]), asked["Attribute"]
+    match name:
+        case "disableApiTermination":
+            told: Values = {"DisableApiTermination": {"Value": instance.protected}}
+        case "userData":
+            text = cloud.state.user_data.get(instance.user_data, "").encode()
+            told = {"UserData": {"Value": base64.b64encode(text).decode()} if text else {}}
+        case "instanceInitiatedShutdownBehavior":
+            told = {"InstanceInitiatedShutdownBehavior": {"Value": instance.shutdown_behavior}}
+        case _:
+            raise Ec2Error("InvalidParameterValue", f"the simulated account does not tell the attribute {name}")
+    return {"InstanceId": instance.id, **told}
+
+
+def _describe_addresses(cloud: Cloud, asked: Asked) -> Values:
+    ids = asked.get("AllocationIds")
+    found = [elastic_ip(cloud, i) for i in ids] if ids else list(cloud.state.elastic_ips.values())
+    wanted = [a for a in found if _matches(asked, {}, partial(_of_address, a))]
+    return {"Addresses": [_address(a) for a in wanted]}
+
+
+def _of_address(address: ElasticIp, name: str) -> str:
+    match name:
+        case "allocation-id":
+            return address.allocation
+        case "association-id":
+            return address.association
+        case "instance-id":
+            return address.instance
+        case "public-ip":
+            return address.public_ip
+        case _:
+            raise Ec2Error("InvalidParameterValue", f"The filter '{name}' is invalid")
+
+
+def _address(address: ElasticIp) -> Values:
+    return {
+        "AllocationId": address.allocation,
+        "PublicIp": address.public_ip,
+        "Domain": "vpc",
+        "InstanceId": address.instance or None,
+        "AssociationId": address.association or None,
+    }
+
+
+def _associate(cloud: Cloud, asked: Asked) -> Values:
+    reassociate = asked.get("AllowReassociation", False)
+    return {
+        "AssociationId": associate(
+            cloud, asked["AllocationId"], asked["InstanceId"], reassociate=reassociate
+        ).association
+    }
+
+
+def _disassociate(cloud: Cloud, asked: Asked) -> Values:
+    found = next((a for a in cloud.state.elastic_ips.values() if a.association == asked["AssociationId"]), None)
+    if found is None:
+        raise Ec2Error("InvalidAssociationID.NotFound", f"The association ID '{asked['AssociationId']}' does not exist")
+    released(cloud, found.instance)
+    return {"Return": True}
 
 
 def _describe_status(cloud: Cloud, asked: Asked) -> Values:
@@ -210,15 +292,20 @@ def _tags(tags: Mapping[str, str]) -> list[Values]:
 
 
 ACTIONS: Final[Mapping[str, Callable[[Cloud, Asked], Values]]] = {
+    "AssociateAddress": _associate,
     "CreateFleet": _create_fleet,
     "CreateLaunchTemplate": _create_template,
     "DeleteLaunchTemplate": _delete_template,
+    "DescribeAddresses": _describe_addresses,
     "DescribeImages": _describe_images,
+    "DescribeInstanceAttribute": _describe_attribute,
     "DescribeInstanceStatus": _describe_status,
     "DescribeInstances": _describe_instances,
     "DescribeLaunchTemplateVersions": _describe_versions,
     "DescribeLaunchTemplates": _describe_templates,
     "DescribeSpotPriceHistory": _spot_prices,
+    "DisassociateAddress": _disassociate,
+    "ModifyInstanceAttribute": _modify_attribute,
     "RunInstances": _run_instances,
     "TerminateInstances": _terminate,
 }

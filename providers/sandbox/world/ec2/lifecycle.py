@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from providers.sandbox.world.ec2.addresses import released
 from providers.sandbox.world.ec2.errors import Ec2Error
 from providers.sandbox.world.ec2.messages import announce_state
 from providers.sandbox.world.ec2.state import (
@@ -11,6 +12,7 @@ from providers.sandbox.world.ec2.state import (
     PENDING,
     RUNNING,
     SHUTTING_DOWN,
+    SPOT,
     STOPPED,
     STOPPING,
     TERMINATED,
@@ -46,7 +48,7 @@ def terminate(cloud: Cloud, instance_ids: Sequence[str]) -> list[Instance]:
     machines of other zones were ended (OperationNotPermitted).
     """
     asked = [cloud.instance(instance_id) for instance_id in instance_ids]
-    spoiled = {i.zone: i.id for i in asked if i.protected}
+    spoiled = {i.zone: i.id for i in asked if i.protected and i.state in LIVE}
     for instance in asked:
         if instance.zone not in spoiled:
             shut_down(
@@ -59,6 +61,16 @@ def terminate(cloud: Cloud, instance_ids: Sequence[str]) -> list[Instance]:
             "instance attribute and try again.",
         )
     return asked
+
+
+def protect(cloud: Cloud, instance_id: str, *, on: bool) -> None:
+    """Set or lift termination protection; of spot machines it cannot be set (UnsupportedOperation)."""
+    instance = cloud.instance(instance_id)
+    if instance.state in {SHUTTING_DOWN, TERMINATED}:
+        raise Ec2Error("IncorrectInstanceState", f"The instance '{instance_id}' is not in a valid state: it ends.")
+    if on and instance.market == SPOT:
+        raise Ec2Error("UnsupportedOperation", "Termination protection is not supported for Spot Instances.")
+    instance.protected = on
 
 
 def shut_down(cloud: Cloud, instance: Instance, reason: str, message: str) -> None:
@@ -148,6 +160,7 @@ def _ended(cloud: Cloud, instance_id: str) -> None:
 def _end(cloud: Cloud, instance: Instance) -> None:
     instance.state, instance.ended_at = TERMINATED, cloud.kernel.now
     cloud.state.subnets[instance.subnet].taken.pop(instance.private_ip, None)
+    released(cloud, instance.id)
     announce_state(cloud, instance)
     cloud.kernel.after(_ADDRESS_KEPT, "ec2.unaddressed", instance.id)
     cloud.kernel.after(_TAGS_KEPT, "ec2.untagged", instance.id)

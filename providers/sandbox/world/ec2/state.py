@@ -111,7 +111,8 @@ class Mishap:
     """What goes wrong with the next ``times`` machines that match, in the order they are launched.
 
     ``kind``: fails-pending (``code`` is the state reason) | never-boots | boots-late (``figure`` seconds) |
-    less-memory (``figure`` is the share it has) | no-metadata (the agent cannot read IMDS).
+    less-memory (``figure`` is the share it has) | no-metadata (the agent cannot read IMDS) |
+    joins-nobody (its server agent has a gossip key of its own).
     """
 
     kind: str
@@ -162,6 +163,16 @@ class Instance:
     host_impaired: bool = False  # the system check: what the machine stands on
     scheduled: list[Json] = field(default_factory=list)
     console: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class ElasticIp:
+    """An address of the account's own, and the instance that has it."""
+
+    allocation: str
+    public_ip: str
+    instance: str = ""
+    association: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -257,6 +268,7 @@ class Ec2State:
     spot_role: bool = True  # AWSServiceRoleForEC2Spot exists
     buckets: dict[str, Bucket] = field(default_factory=dict)
     instances: dict[str, Instance] = field(default_factory=dict)
+    elastic_ips: dict[str, ElasticIp] = field(default_factory=dict)
     templates: dict[str, LaunchTemplate] = field(default_factory=dict)
     bindings: dict[str, Binding] = field(default_factory=dict)
     fleets: dict[str, Fleet] = field(default_factory=dict)
