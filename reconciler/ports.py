@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from schemas.nomad_plan import JobPlan
 from schemas.record import Record
-from schemas.servers import Autopilot, Member
+from schemas.servers import Autopilot, Member, StateSnapshot
 from schemas.world import (
     Address,
     Allocation,
@@ -134,6 +135,13 @@ class Nomad(Protocol):
         """Make a node pool; one that is there stays as it is."""
         ...
 
+    async def job_plan(self, namespace: str, job_id: str) -> JobPlan | None:
+        """Ask Nomad's scheduler what it would do with a stored job now, writing nothing; None: there is no such job.
+
+        It costs the leader a scheduling: for single questions, not for every tick.
+        """
+        ...
+
     async def server_view(self, address: str) -> ServerView:
         """Ask one server at its own address, with stale reads; never raises: who does not answer is not reachable."""
         ...
@@ -164,6 +172,17 @@ class Nomad(Protocol):
 
     async def join(self, address: str, addresses: Sequence[str]) -> int:
         """Tell the agent at ``address`` to join others; gives how many it reached."""
+        ...
+
+    async def snapshot(self) -> StateSnapshot:
+        """Save the servers' state; an archive that does not match its digest is no answer."""
+        ...
+
+    async def acl_bootstrap(self, secret: str) -> None:
+        """Make ``secret`` (a UUID) the first management token; where it is one already nothing happens.
+
+        RefusedError(EXISTS): bootstrapped with another secret. RefusedError(INVALID): no UUID, or ACLs are off.
+        """
         ...
 
 

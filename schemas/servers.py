@@ -44,6 +44,14 @@ class Autopilot:
     servers: tuple[AutopilotServer, ...] = ()  # empty for some seconds after an election
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateSnapshot:
+    """A snapshot of the servers' state, whose digest was checked (source: ``GET /v1/operator/snapshot``)."""
+
+    archive: bytes = field(repr=False)
+    sha256: str  # hexadecimal
+
+
 # --- ours ------------------------------------------------------------------------------------------------------------
 
 

@@ -89,16 +89,20 @@ class Channel:
         seconds: float = 20.0,
         missing: tuple[str, T] | None = None,
         accept: Callable[[Answer], bool] = lambda answer: answer.status == 200,
+        question: Any = None,
+        token: str | None = None,
     ) -> T:
         """Ask until there is a whole answer that ``decode`` can read, or patience ends.
 
-        ``missing``: Nomad's own words for what is not there, and what to give then. Raises UnansweredError.
+        ``missing``: Nomad's own words for what is not there, and what to give then. ``question``: a body, for what is
+        asked by ``POST`` and writes nothing. ``token``: to be asked with, instead of ours. Raises UnansweredError.
         """
-        what = f"GET {path}"
+        method = "GET" if question is None else "POST"
+        what, content = f"{method} {path}", None if question is None else msgspec.json.encode(question)
         begun = anyio.current_time()
 
         async def attempt() -> T:
-            answer, where = await self._in_turn("GET", path, query, None, seconds)
+            answer, where = await self._in_turn(method, path, query, content, seconds, token=token)
             if missing is not None and answer.status == 404 and missing[0] in answer.text and not is_html(answer):
                 return missing[1]
             if accept(answer) and not is_html(answer):
@@ -184,7 +188,15 @@ class Channel:
     # --- one attempt
 
     async def _in_turn(
-        self, method: str, path: str, query: Query, body: bytes | None, seconds: float, *, writes: bool = False
+        self,
+        method: str,
+        path: str,
+        query: Query,
+        body: bytes | None,
+        seconds: float,
+        *,
+        writes: bool = False,
+        token: str | None = None,
     ) -> tuple[Answer, str]:
         """Ask the first address that takes the request; who broke off is not preferred any longer."""
         what = f"{method} {path}"
@@ -192,7 +204,7 @@ class Channel:
         for place in self._order():
             endpoint = self.endpoints[place]
             try:
-                answer = await self._send(endpoint, method, path, query, body=body, seconds=seconds)
+                answer = await self._send(endpoint, method, path, query, body=body, seconds=seconds, token=token)
             except NotSentError as error:
                 unreached.append(f"{endpoint.name} ({error})")
                 continue
@@ -238,8 +250,9 @@ class Channel:
         *,
         body: bytes | None = None,
         seconds: float,
+        token: str | None = None,
     ) -> Answer:
-        request = self._request(endpoint, method, path, query, body=body, seconds=seconds)
+        request = self._request(endpoint, method, path, query, body=body, seconds=seconds, token=token)
         async with self._turns:
             self.traffic.requests += 1
             answer = await self._pools.at(endpoint).ask(request)
@@ -255,8 +268,10 @@ class Channel:
         *,
         body: bytes | None = None,
         seconds: float,
+        token: str | None = None,
     ) -> Request:
-        headers = {"X-Nomad-Token": self._settings.token} if self._settings.token else {}
+        token = self._settings.token if token is None else token
+        headers = {"X-Nomad-Token": token} if token else {}
         if body is not None:
             headers["Content-Type"] = "application/json"
         region = (("region", self._settings.region),) if self._settings.region else ()

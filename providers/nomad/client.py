@@ -12,6 +12,7 @@ import msgspec
 
 from providers.http import Answer
 from providers.nomad import translate, translate_job
+from providers.nomad.acl import AclCalls
 from providers.nomad.channel import AT_ONCE, Channel
 from providers.nomad.effects import Effects
 from providers.nomad.follow import Follower
@@ -28,6 +29,7 @@ from providers.nomad.shapes import (
     whole,
 )
 from schemas.faults import Source, UnansweredError
+from schemas.nomad_plan import JobPlan
 from schemas.world import Allocation, Evaluation, Job, Node
 
 T = TypeVar("T")
@@ -42,7 +44,7 @@ OPEN = ("filter", 'Status == "blocked" or Status == "pending"')
 TAKES_ROOM = ("filter", 'ClientStatus != "complete" and ClientStatus != "failed" and ClientStatus != "lost"')
 
 
-class NomadCluster(ServerCalls):
+class NomadCluster(ServerCalls, AclCalls):
     """A real cluster (or the sandbox's on the wire)."""
 
     def __init__(self, channel: Channel, memory: Memory, spawn: Spawn | None = None) -> None:
@@ -110,6 +112,21 @@ class NomadCluster(ServerCalls):
             "/v1/operator/scheduler/configuration", decode=lambda a: msgspec.json.decode(a.body, type=SchedulerAnswer)
         )
         return answer.SchedulerConfig.PauseEvalBroker
+
+    async def job_plan(self, namespace: str, job_id: str) -> JobPlan | None:
+        """Have the scheduler plan a stored job again, unchanged."""
+        path, where = f"/v1/job/{quote(job_id, safe='')}", (("namespace", namespace),)
+        stored = await self.channel.read(
+            path, where, decode=lambda a: an_object(a, "ID", "TaskGroups"), missing=("job not found", None)
+        )
+        if stored is None:
+            return None
+        return await self.channel.read(
+            f"{path}/plan",
+            where,
+            question={"Job": stored, "Diff": False},
+            decode=lambda a: translate.job_plan(an_object(a, "Annotations"), namespace, job_id),
+        )
 
     # --- writes
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -18,7 +17,7 @@ from providers.nomad.channel import STALE, Channel, Query
 from providers.nomad.faults import is_html
 from providers.nomad.shapes import HalfAnswerError, an_object
 from schemas.faults import Refusal, RefusedError, Source, UnansweredError
-from schemas.servers import Autopilot, Member
+from schemas.servers import Autopilot, Member, StateSnapshot
 from schemas.world import RaftPeer, ServerView
 
 T = TypeVar("T")
@@ -27,14 +26,6 @@ ALIVE = "alive"
 NOT_A_PEER = "was not found in the Raft configuration"
 SNAPSHOT_SECONDS = 120.0
 _SHAPE = (KeyError, TypeError, AttributeError, ValueError)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateSnapshot:
-    """A snapshot of the servers' state, whose digest was checked."""
-
-    archive: bytes
-    sha256: str  # hexadecimal
 
 
 class ServerCalls:

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from schemas.nomad_plan import JobPlan
 from schemas.world import Allocation, DeviceGroup, Evaluation, Failure, Node, Resources
 
 Json = Mapping[str, Any]
+
+_PLACING = ("Place", "Canary", "Migrate", "DestructiveUpdate")  # updates of a plan that start a copy
 
 
 def node(full: Json) -> Node:
@@ -95,6 +98,24 @@ def allocation(stub: Json) -> Allocation:
         ports=ports,
         devices=devices,
         created_at=from_ns(stub.get("CreateTime") or 0),
+    )
+
+
+def job_plan(answer: Json, namespace: str, job_id: str) -> JobPlan:
+    """Read ``POST /v1/job/:id/plan``; a group's first failure stands for those after it (``CoalescedFailures``)."""
+    said = answer["Annotations"] or {}
+    metrics = answer.get("FailedTGAllocs") or {}
+    failed = {group: 1 + (metric.get("CoalescedFailures") or 0) for group, metric in metrics.items()}
+    wanted = {
+        group: sum(u.get(kind) or 0 for kind in _PLACING) for group, u in (said.get("DesiredTGUpdates") or {}).items()
+    }
+    return JobPlan(
+        namespace=namespace,
+        job_id=job_id,
+        placed={group: count for group, n in wanted.items() if (count := n - failed.get(group, 0)) > 0},
+        failed=failed,
+        failures={group: _failure(metric) for group, metric in metrics.items()},
+        preempted=len(said.get("PreemptedAllocs") or ()),
     )
 
 

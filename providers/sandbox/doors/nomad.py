@@ -9,12 +9,14 @@ from urllib.parse import urlsplit
 
 from providers.nomad import translate, translate_job, translate_servers
 from providers.sandbox.doors.time import Clock, catch_up
+from providers.sandbox.world.archive import archived
 from providers.sandbox.world.nomad.errors import ApiError
-from providers.sandbox.world.servers import answers
+from providers.sandbox.world.servers import acl, answers
 from providers.sandbox.world.servers.answers import NoAnswerError, ServerError
 from providers.sandbox.world.servers.state import ALIVE
 from schemas.faults import OutcomeUnknownError, Refusal, RefusedError, Source, UnansweredError
-from schemas.servers import Autopilot, Member
+from schemas.nomad_plan import JobPlan
+from schemas.servers import Autopilot, Member, StateSnapshot
 from schemas.world import Allocation, Evaluation, Job, Node, RaftPeer, ServerView
 
 if TYPE_CHECKING:
@@ -184,6 +186,39 @@ class SandboxNomad:
         except NoAnswerError as silent:
             raise UnansweredError(Source.NOMAD, f"PUT /v1/agent/join at {host}", str(silent)) from silent
         return joined
+
+    async def job_plan(self, namespace: str, job_id: str) -> JobPlan | None:
+        """Have the scheduler plan a stored job again, unchanged."""
+
+        def plan(world: World) -> JobPlan | None:
+            api = world.nomad.api
+            try:
+                stored = api.job(job_id, namespace=namespace)
+            except ApiError as no:
+                if no.status == 404:
+                    return None
+                raise
+            return translate.job_plan(api.plan_job(job_id, {"Job": stored}, namespace=namespace), namespace, job_id)
+
+        return await self._ask(f"GET /v1/job/{job_id}/plan", plan)
+
+    async def snapshot(self) -> StateSnapshot:
+        """Save the servers' state."""
+        return await self._ask("GET /v1/operator/snapshot", archived)
+
+    async def acl_bootstrap(self, secret: str) -> None:
+        """Make ``secret`` the first management token, or see that it is one already."""
+        what = "PUT /v1/acl/bootstrap"
+        try:
+            await self._ask(what, lambda world: acl.bootstrap(world.servers, self._answering(world), secret))
+        except RefusedError as no:
+            if "already done" not in no.message:
+                raise
+            try:
+                await self._ask(what, lambda world: acl.token_self(world.servers, self._answering(world), secret))
+            except RefusedError as stranger:
+                said = f"{no.message}, and not with this token"
+                raise RefusedError(Source.NOMAD, what, said, why=Refusal.EXISTS, code="400") from stranger
 
     def _nodes(self, world: World) -> tuple[Node, ...]:
         full = ((world.nomad.api.node(stub["ID"]),) for stub in world.nomad.api.nodes())

@@ -215,8 +215,9 @@ def server_agent(instance: Instance, config: AgentConfig, server_id: str) -> Ser
         datacenter=config.datacenter,
         expect=int(server.get("bootstrap_expect", 0)),
         retry_join=[str(entry) for entry in block(server, "server_join").get("retry_join") or []],
-        gossip_key=str(server.get("encrypt", "")),
+        gossip_key="another" if instance.mishap == "joins-nobody" else str(server.get("encrypt", "")),
         leave_on_terminate=config.leave_on_terminate,
+        acl=block(config.extra, "acl").get("enabled") is True,
     )
 
 

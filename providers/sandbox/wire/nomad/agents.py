@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import base64
-import gzip
-import hashlib
-
-import msgspec
 
 from providers.sandbox.wire.nomad.call import Call, Reply
 from providers.sandbox.wire.nomad.route import delete, get, put
+from providers.sandbox.world.archive import archived
+from providers.sandbox.world.nomad.canonical import field_of
 from providers.sandbox.world.nomad.errors import ApiError
-from providers.sandbox.world.servers import answers
+from providers.sandbox.world.servers import acl, answers
 
 SERVERS_ALONE = frozenset({"/v1/agent/join", "/v1/agent/force-leave"})  # a client agent has no such call
 
@@ -91,10 +89,18 @@ def _autopilot(call: Call) -> Reply:
 
 
 def _snapshot(call: Call) -> Reply:
-    """Give an archive of the state with its digest; only the sandbox could take it back."""
-    archive = gzip.compress(msgspec.json.encode(call.world.nomad.state), mtime=0)
-    digest = base64.b64encode(hashlib.sha256(archive).digest()).decode()
-    return Reply(raw=archive, headers={"Content-Type": "application/x-gzip", "Digest": f"sha-256={digest}"})
+    saved = archived(call.world)
+    digest = base64.b64encode(bytes.fromhex(saved.sha256)).decode()
+    return Reply(raw=saved.archive, headers={"Content-Type": "application/x-gzip", "Digest": f"sha-256={digest}"})
+
+
+def _acl_bootstrap(call: Call) -> Reply:
+    secret = field_of(call.table(), "BootstrapSecret") if call.body else ""
+    return Reply(body=acl.bootstrap(call.world.servers, call.address, str(secret or "")))
+
+
+def _acl_token_self(call: Call) -> Reply:
+    return Reply(body=acl.token_self(call.world.servers, call.address, call.token))
 
 
 def _no_licence(_: Call) -> Reply:
@@ -116,5 +122,7 @@ ROUTES = [
     get("/v1/operator/autopilot/health", _autopilot_health),
     get("/v1/operator/autopilot/configuration", _autopilot),
     get("/v1/operator/snapshot", _snapshot),
+    put("/v1/acl/bootstrap", _acl_bootstrap),
+    get("/v1/acl/token/self", _acl_token_self),
     get("/v1/operator/license", _no_licence, forwarded=False),
 ]

@@ -46,6 +46,14 @@ class Asked:
     client: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What came with a request beside its address."""
+
+    body: bytes
+    token: str
+
+
 class NomadWire:
     """Answers requests to the world's Nomad. Nobody at the address: ``ConnectionRefusedError``, as networks say it."""
 
@@ -71,7 +79,8 @@ class NomadWire:
         if path == "/v1/event/stream" and scope["method"] == "GET":
             await self._stream(parse_qs(scope["query_string"].decode(), keep_blank_values=True), send)
             return
-        reply = await self._reply(scope["method"], path, scope["query_string"].decode(), asked, body)
+        sent = Sent(body=body, token=headers.get("x-nomad-token", ""))
+        reply = await self._reply(scope["method"], path, scope["query_string"].decode(), asked, sent)
         await _send(reply, send, path=path, zipped="gzip" in headers.get("accept-encoding", ""))
 
     async def _stream(self, query: dict[str, list[str]], send: Send) -> None:
@@ -111,7 +120,7 @@ class NomadWire:
             return Asked(forwards, client=True)
         raise ConnectionRefusedError(f"dial tcp {host}:4646: connect: connection refused")
 
-    async def _reply(self, method: str, path: str, query: str, asked: Asked, body: bytes) -> Reply:
+    async def _reply(self, method: str, path: str, query: str, asked: Asked, sent: Sent) -> Reply:
         if path == "/":
             page = b'<a href="/ui/">Temporary Redirect</a>.\n\n'
             return Reply(status=307, raw=page, headers={"Location": "/ui/", "Content-Type": "text/html; charset=utf-8"})
@@ -131,7 +140,8 @@ class NomadWire:
             method=method,
             path={name: unquote(text) for name, text in match.groupdict().items()},
             query=parse_qs(query, keep_blank_values=True),
-            body=body,
+            body=sent.body,
+            token=sent.token,
         )
         try:
             call.index, call.wait, call.stale, call.number("per_page")

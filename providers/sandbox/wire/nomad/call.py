@@ -31,6 +31,7 @@ class Call:
     path: Mapping[str, str]  # the route's placeholders
     query: Mapping[str, Sequence[str]]
     body: bytes = b""
+    token: str = ""
 
     @property
     def api(self) -> Api:

@@ -52,6 +52,7 @@ class ServerAgent:
     gossip_key: str = ""
     leave_on_terminate: bool = False
     build: str = "2.0.5"
+    acl: bool = False
     process: str = UP
     life: int = 1  # processes that ran on this disk; events of an earlier one are void
     joined: bool = False
@@ -110,6 +111,8 @@ class RaftCluster:
     electing: bool = False
     wounded: bool = False  # the last leader was lost while a voter did not answer
     pass_due: bool = False
+    acl_index: int = 0  # when its ACLs were bootstrapped ...
+    acl_secret: str = ""  # ... and the SHA-256 of the management token that this made
     autopilot: AutopilotSettings = field(default_factory=AutopilotSettings)
     seen: dict[str, Seen] = field(default_factory=dict)  # by server id
     shown: bool = False  # before its second look a wounded cluster's autopilot tells of no server
