@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from schemas.document.base import shortened
+from schemas.document.base import Model, shortened
+from schemas.document.group import ClusterGroup
 from schemas.document.problem import Finding, Path
 from schemas.document.reader import Node, Scalar, find
 from schemas.document.shape import example_at, home_of, keys_at, text_at
@@ -24,9 +25,12 @@ _LIMITS = {
 }
 
 
-def findings_from(errors: list[ErrorDetails], root: Node) -> Iterator[Finding]:
-    """Translate the errors of one document; a misspelt key is one fault, not also a missing one."""
-    meant = misspelt(errors, root)
+def findings_from(errors: list[ErrorDetails], root: Node, top: type[Model] = ClusterGroup) -> Iterator[Finding]:
+    """Translate the errors of one document; a misspelt key is one fault, not also a missing one.
+
+    ``top`` is the model that the whole text was held against.
+    """
+    meant = misspelt(errors, root, top)
     for error in errors:
         if error["type"] == "too_short" and any(
             e["loc"][: len(error["loc"])] == error["loc"] for e in errors if e is not error
@@ -36,51 +40,51 @@ def findings_from(errors: list[ErrorDetails], root: Node) -> Iterator[Finding]:
         if error["type"] == "missing":
             path = (*reached, error["loc"][-1])
             if path not in meant:
-                yield _missing(path)
+                yield _missing(path, top)
         elif error["type"] == "extra_forbidden":
-            yield _unknown(reached, _meant(error, root), root)
+            yield _unknown(reached, _meant(error, root, top), root, top)
         else:
-            yield _wrong(error, reached, node)
+            yield _wrong(error, reached, node, top)
 
 
-def misspelt(errors: list[ErrorDetails], root: Node) -> frozenset[Path]:
+def misspelt(errors: list[ErrorDetails], root: Node, top: type[Model] = ClusterGroup) -> frozenset[Path]:
     """List the places that unknown keys were probably meant for: what is there by default was not asked for."""
-    return frozenset(path for error in errors if (path := _meant(error, root)))
+    return frozenset(path for error in errors if (path := _meant(error, root, top)))
 
 
-def _meant(error: ErrorDetails, root: Node) -> Path | None:
+def _meant(error: ErrorDetails, root: Node, top: type[Model]) -> Path | None:
     if error["type"] != "extra_forbidden":
         return None
     reached, _, _ = find(root, error["loc"])
     *above, key = reached
-    if home_of(str(key)):
+    if home_of(str(key), top):
         return None  # it is a key, only not here
     _, _, parent = find(root, tuple(above))
     there = getattr(parent, "entries", {})
-    near = closest(str(key), [k for k in keys_at(tuple(above)) if k not in there])
+    near = closest(str(key), [k for k in keys_at(tuple(above), top) if k not in there])
     return (*above, near) if near else None
 
 
-def _missing(path: Path) -> Finding:
-    example = example_at(path)
+def _missing(path: Path, top: type[Model]) -> Finding:
+    example = example_at(path, top)
     hint = f'add "{path[-1]}: {example}"' if example else f'add "{path[-1]}:"'
     return Finding(at=path, message="is missing", hint=hint, missing=True)
 
 
-def _unknown(path: Path, meant: Path | None, root: Node) -> Finding:
+def _unknown(path: Path, meant: Path | None, root: Node, top: type[Model]) -> Finding:
     *above, key = path
     if meant is not None:
         hint = f'did you mean "{meant[-1]}"?'
-    elif home := home_of(str(key)):
+    elif home := home_of(str(key), top):
         hint = f"it belongs under {home}"
     else:
         _, _, parent = find(root, tuple(above))
-        left = [k for k in keys_at(tuple(above)) if k not in getattr(parent, "entries", {})]
+        left = [k for k in keys_at(tuple(above), top) if k not in getattr(parent, "entries", {})]
         hint = f"known here: {', '.join(left)}" if left else "nothing else may be written here"
     return Finding(at=path, message="unknown key", hint=hint)
 
 
-def _wrong(error: ErrorDetails, path: Path, node: Node) -> Finding:
+def _wrong(error: ErrorDetails, path: Path, node: Node, top: type[Model]) -> Finding:
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     if value is None and kind != "document":
         what, hint = "is empty", "write a value, or remove the key"
@@ -97,7 +101,7 @@ def _wrong(error: ErrorDetails, path: Path, node: Node) -> Finding:
     elif kind == "finite_number":
         what, hint = f"is {_source(node)}", "write a number"
     else:
-        what, hint = _wrong_type(kind, value, path, node)
+        what, hint = _wrong_type(kind, value, path, node, top)
     return Finding(at=path, message=what, hint=hint)
 
 
@@ -108,7 +112,7 @@ def _none_of(word: str, expected: str) -> tuple[str, str]:
     return f'"{shortened(word)}" is not known here', f'did you mean "{near}"?' if near else f"write {choice}"
 
 
-def _wrong_type(kind: str, value: Any, path: Path, node: Node) -> tuple[str, str]:
+def _wrong_type(kind: str, value: Any, path: Path, node: Node, top: type[Model]) -> tuple[str, str]:
     is_what = _described(value, path, node)
     if kind.startswith(("int", "float")):
         whole = "a whole number" if kind.startswith("int") else "a number"
@@ -117,9 +121,9 @@ def _wrong_type(kind: str, value: Any, path: Path, node: Node) -> tuple[str, str
         meant = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(str(value).lower())
         return f"is {is_what}, not true or false", f"write {meant}" if meant else "write true or false, without quotes"
     if kind.startswith("string"):
-        return f"is {is_what}, not text", _text_hint(path, node)
+        return f"is {is_what}, not text", _text_hint(path, node, top)
     if kind.startswith(("model", "dict", "mapping")):
-        keys = keys_at(path)
+        keys = keys_at(path, top)
         return f"is {is_what}, not a map", f"write keys under it: {', '.join(keys[:6])}" if keys else "write key: value"
     if kind.startswith(("tuple", "list")):
         single = isinstance(value, str) and not _SECRET.intersection(path)
@@ -130,8 +134,8 @@ def _wrong_type(kind: str, value: Any, path: Path, node: Node) -> tuple[str, str
     return f"is wrong here ({kind})", "see the reference of the document"
 
 
-def _text_hint(path: Path, node: Node) -> str:
-    form = text_at(path)
+def _text_hint(path: Path, node: Node, top: type[Model]) -> str:
+    form = text_at(path, top)
     if isinstance(node, Scalar) and form is not None and not re.fullmatch(form.pattern, node.source):
         return f'write {form.meaning}, such as "{form.examples[0]}"'
     quotable = isinstance(node, Scalar) and not _SECRET.intersection(path)

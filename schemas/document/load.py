@@ -41,7 +41,7 @@ class LoadedGroup:
 
     def problem(self, at: Path, message: str, hint: str = "") -> Problem:
         """Say something about a place in this document, such as ``("spec", "pools", 0, "nodePool")``."""
-        return _placed(self.file, self.root, Finding(at=at, message=message, hint=hint))
+        return placed(self.file, self.root, Finding(at=at, message=message, hint=hint))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ def load(text: str | bytes, *, file: str, catalogue: Catalogue) -> Loaded:
     faults += _clashes([(one, other) for i, one in enumerate(groups) for other in groups[:i]])
     return Loaded(
         groups=tuple(groups),
-        problems=_sorted(file, faults, always),
+        problems=in_order(file, faults, always),
         warnings=tuple(w for group in groups for w in group.warnings),
     )
 
@@ -109,10 +109,10 @@ def _document(file: str, root: Node, catalogue: Catalogue) -> tuple[list[Problem
             if not isinstance(root, Scalar)
             else f'the document is just "{shortened(root.source)}"'
         )
-        return [_placed(file, root, Finding(at=(), message=what, hint=f"begin with apiVersion: {API_VERSION}"))], None
+        return [placed(file, root, Finding(at=(), message=what, hint=f"begin with apiVersion: {API_VERSION}"))], None
     findings, ours = _identity(root)
     if not ours:
-        return [_placed(file, root, finding) for finding in findings], None
+        return [placed(file, root, finding) for finding in findings], None
     data: dict[str, Any] = {**value_of(root), "apiVersion": API_VERSION, "kind": KIND}
     try:
         group = ClusterGroup.model_validate(data, by_alias=True, by_name=False)
@@ -122,11 +122,11 @@ def _document(file: str, root: Node, catalogue: Catalogue) -> tuple[list[Problem
         group = readable(ClusterGroup, data, misspelt(errors, root))
     findings += contradictions(group, catalogue)
     findings += refused(group)
-    problems = [_placed(file, root, finding) for finding in findings]
+    problems = [placed(file, root, finding) for finding in findings]
     if problems:
         return problems, None
     unwise = (*advice(group, catalogue), *without_effect(group))
-    warnings = _sorted(file, [_placed(file, root, finding) for finding in unwise])
+    warnings = in_order(file, [placed(file, root, finding) for finding in unwise])
     return [], LoadedGroup(group=group, file=file, warnings=warnings, digest=_digest(group), root=root)
 
 
@@ -157,7 +157,7 @@ def _digest(group: ClusterGroup) -> str:
 # --- places ----------------------------------------------------------------------------------------------------------
 
 
-def _placed(file: str, root: Node, finding: Finding) -> Problem:
+def placed(file: str, root: Node, finding: Finding) -> Problem:
     """Give a finding its place: the value when in its key's line, else the key; its parent's if it is missing."""
     path = finding.at[:-1] if finding.missing else finding.at
     reached, key, node = find(root, path)
@@ -173,7 +173,8 @@ def _order(problem: Problem) -> tuple[str, int, int, str, str]:
     return problem.file, problem.line, problem.column, problem.path, problem.message
 
 
-def _sorted(file: str, problems: Iterable[Problem], always: tuple[Problem, ...] = ()) -> tuple[Problem, ...]:
+def in_order(file: str, problems: Iterable[Problem], always: tuple[Problem, ...] = ()) -> tuple[Problem, ...]:
+    """Give the problems of one file by position, each once, `PROBLEMS_MAX` of them; ``always`` are told in any case."""
     once = {  # a fault behind an anchor is told where it stands, by its first path
         (p.line, p.column, p.message, p.hint, p.path.rpartition(".")[2]): p
         for p in sorted(problems, key=_order, reverse=True)
