@@ -9,7 +9,8 @@ import pytest
 
 from providers.sandbox.faults import Kind, Strike
 from schemas.document import ClusterGroup
-from support.servers_play import FIVE, NEWER, THREE, Play, follower_dies
+from support.server_faults import follower_dies
+from support.servers_play import FIVE, NEWER, THREE, Play
 
 WRITES = ("create_template", "run_instance", "terminate", "remove_peer", "force_leave", "transfer_leadership", "write")
 STORIES: Mapping[str, tuple[ClusterGroup, bool]] = {

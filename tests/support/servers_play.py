@@ -1,24 +1,26 @@
-"""Servers on stage: a quorum in some state, one thing that goes wrong, and a witness of every virtual second."""
+"""Servers on stage: a quorum in some state, things that go wrong, and a witness of every virtual second."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import anyio
 
 from providers.sandbox.doors.time import catch_up
-from providers.sandbox.faults import Crashed, Faults, Kind
+from providers.sandbox.faults import Crashed
 from providers.sandbox.virtualtime import LoopClock, run_virtual
-from providers.sandbox.world.ec2 import lifecycle
-from providers.sandbox.world.ec2.state import Mishap
 from providers.sandbox.world.servers import agents
 from reconciler.loop import GroupLoop, Tick
 from schemas.document import ClusterGroup
+from schemas.plan import Reason
 from support.builders import a_group
+from support.server_faults import ServerFaults, follower_dies
 from support.stage import Stage, a_scenario
 
 STEP = 5.0  # virtual seconds between two ticks
+CLAIM = "nomad-reconciler:claim"
 
 
 @dataclass(slots=True)
@@ -31,14 +33,21 @@ class Play:
     wrong: list[str] = field(default_factory=list)
     whole_since: float | None = None  # since when all wanted voters are up and no other peer is there
     wanted: int = 3
+    most: int = 0  # machines that were ever wanted at a time
+    led: str = ""  # who led a second ago ...
+    lived: frozenset[str] = frozenset()  # ... and whose machines were live
 
     @classmethod
-    def begin(cls, *, seed: int = 1, replicas: int = 1, faults: Faults | None = None) -> Play:
-        play = cls(Stage.set(a_scenario(), seed=seed, faults=faults), replicas=replicas)
+    def begin(cls, *, seed: int = 1, replicas: int = 1) -> Play:
+        play = cls(Stage.set(a_scenario(), seed=seed, faults=ServerFaults()), replicas=replicas)
         kernel = play.stage.world.kernel
         kernel.on("witness", play._look)
         kernel.after(1.0, "witness")
         kernel.on("back", play._back)
+        kernel.on("zone-back", play._zone_back)
+        kernel.on("reconnected", lambda address: agents.reconnect(play.stage.world.servers, address))
+        kernel.on("in-reach", play.stage.dark.difference_update)
+        kernel.on("stranger-leaves", lambda address: agents.terminate(play.stage.world.servers, address))
         kernel.on("calm", play._calm)
         return play
 
@@ -46,25 +55,47 @@ class Play:
         if any(i.private_ip == address and i.state == "running" for i in self.stage.live()):
             agents.restart(self.stage.world.servers, address)
 
+    def _zone_back(self, zone: str) -> None:
+        for instance in self.stage.live():
+            if instance.zone == zone:
+                instance.impaired = False
+                if instance.private_ip in self.stage.world.servers.state.agents:
+                    self._back(instance.private_ip)
+
     def _calm(self) -> None:
         self.stage.faults.rates = {}
 
     # --- the witness -------------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """See the truth, not what anybody answers: one cluster, and its quorum lost by faults alone or not at all."""
-        servers, now = self.stage.world.servers, self.stage.world.now
-        self.stage.world.kernel.after(1.0, "witness")
+        """See the truth, not what anybody answers, every second (design §5, invariants 1, 11 to 13)."""
+        world = self.stage.world
+        world.kernel.after(1.0, "witness")
+        servers, live = world.servers, self.stage.live()
         if len(servers.state.clusters) > 1:
-            self.wrong.append(f"{now:.0f}: {len(servers.state.clusters)} clusters")
+            self._tell(f"{len(servers.state.clusters)} clusters")
         for cluster in servers.state.clusters.values():
             voters = [p for p in cluster.peers if p.voter]
             up = [p for p in voters if (a := servers.up(p.address)) is not None and a.id == p.id]
             quorum, hurt = len(voters) // 2 + 1, sum(p.address in self.hurt and p not in up for p in voters)
             if len(up) < quorum <= len(voters) - hurt:
-                self.wrong.append(f"{now:.0f}: {len(up)} of {len(voters)} voters are up, {hurt} were hurt by faults")
+                self._tell(f"{len(up)} of {len(voters)} voters are up, {hurt} were hurt by faults")
             whole = len(up) == len(voters) == len(cluster.peers) == self.wanted and bool(cluster.leader)
-            self.whole_since = (self.whole_since or now) if whole else None
+            self.whole_since = (self.whole_since or world.now) if whole else None
+        ended = self.lived - {i.private_ip for i in live}
+        if self.led in ended - self.hurt:
+            self._tell(f"the leader {self.led} was ended")
+        if len(ended - self.hurt) > 1:
+            self._tell(f"{sorted(ended)} were ended within a second")
+        claims = Counter(i.tags[CLAIM] for i in live if CLAIM in i.tags)
+        if again := [claim for claim, count in claims.items() if count > 1]:
+            self._tell(f"two machines for {again}")
+        if claims.total() > self.most + 1:
+            self._tell(f"{claims.total()} machines for {self.most} servers")
+        self.led, self.lived = self.leader, frozenset(i.private_ip for i in live)
+
+    def _tell(self, wrong: str) -> None:
+        self.wrong.append(f"{self.stage.world.now:.0f}: {wrong}")
 
     @property
     def leader(self) -> str:
@@ -92,6 +123,7 @@ class Play:
     def run(self, group: ClusterGroup, seconds: float, *, until: Callable[[Tick], bool] | None = None) -> bool:
         """Tick for so long, or until a tick is as wanted; tells whether one was."""
         self.wanted = group.spec.servers.count if group.spec.servers else 0
+        self.most = max(self.most, self.wanted)
 
         async def work() -> bool:
             clock = LoopClock()
@@ -143,7 +175,8 @@ class State:
 
 STATES: Mapping[str, State] = {
     "steady": State(before=THREE, wanted=THREE, after=10),
-    "forming": State(before=None, wanted=THREE, after=46),
+    "forming, asked": State(before=None, wanted=THREE, after=8),
+    "forming, meeting": State(before=None, wanted=THREE, after=46),
     "replacing, waiting": State(before=THREE, wanted=THREE, after=150, kill_first=True),
     "replacing, joining": State(before=THREE, wanted=THREE, after=345, kill_first=True),
     "3 to 5, asked": State(before=THREE, wanted=FIVE, after=15),
@@ -157,34 +190,55 @@ STATES: Mapping[str, State] = {
 }
 
 
-# --- a case ------------------------------------------------------------------------------------------------------------
+# --- a case ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What came of one fault in one state."""
+    """What came of some faults in one state."""
 
     wrong: tuple[str, ...]
-    lost: bool  # the fault was more than the voters left could bear: no leader, by the faults alone
+    lost: bool  # the faults were more than the voters left could bear: no leader, by the faults alone
     converged: bool
-    seconds: float  # from the fault until all wanted voters were there for good
+    seconds: float  # from the first fault until all wanted voters were there for good
     voters: int
+    machines: int
     last: str  # what the last tick held
 
+    def amiss(self, wanted: int) -> str:
+        """Say what is not as it must be in the end; "" where all is: as many voters as wanted, or lost by faults."""
+        if self.wrong:
+            return "; ".join(self.wrong[:3])
+        if self.lost:
+            return "" if "docs/runbooks/quorum-lost.md" in self.last else f"no runbook is named: {self.last}"
+        if not self.converged:
+            return f"it does not converge: {self.last}"
+        if (self.voters, self.machines) != (wanted, wanted):
+            return f"{self.voters} voters on {self.machines} machines"
+        return "" if self.seconds <= BOUND else f"it takes {self.seconds:.0f} s"
 
-def play_case(state: State, *faults: Callable[[Play], None], seed: int = 1) -> Case:
-    """Bring a world into a state, let things go wrong 20 s apart, and see it through for at most 50 minutes."""
+
+BOUND = 3000.0  # virtual seconds in which the wanted voters are there; two patiences of ten minutes fit in
+
+
+def reach(state: State, *, seed: int = 1) -> Play:
+    """Bring a world into a state."""
     play = Play.begin(seed=seed)
     if state.before is not None:
         assert play.settle(state.before, 1800), "the state before is reached"
     if state.kill_first:
         follower_dies(play)
     play.run(state.wanted, state.after)
+    return play
+
+
+def strike(play: Play, state: State, *faults: Callable[[Play], None]) -> Case:
+    """Let things go wrong 20 s apart, and see it through for at most 50 minutes."""
     before = play.stage.world.now
     for fault in faults:
         fault(play)
         play.run(state.wanted, 20)
-    converged = play.settle(state.wanted, 3000)
+    converged = play.run(state.wanted, 3000, until=_quiet)
     servers = play.stage.world.servers
     cluster = next(iter(servers.state.clusters.values()), None)
     up = [p for p in cluster.peers if p.voter and servers.up(p.address)] if cluster else []
@@ -197,5 +251,19 @@ def play_case(state: State, *faults: Callable[[Play], None], seed: int = 1) -> C
         converged=converged,
         seconds=max(0.0, since - before),
         voters=len(up),
+        machines=len(play.stage.live()),
         last="; ".join(f"{h.reason}: {h.message[:150]}" for h in holds[:3]),
     )
+
+
+def _quiet(tick: Tick) -> bool:
+    """Nothing is left to do, and nothing is frozen: what is frozen waits for an operator."""
+    return tick.converged and all(hold.reason is not Reason.FROZEN for hold in tick.plan.holds)
+
+
+def told(state: str, faults: tuple[str, ...], case: Case, wanted: int) -> str:
+    """Give the case's line of the table."""
+    end = "lost by the faults alone" if case.lost else f"{case.voters} voters after {case.seconds:.0f} s"
+    if amiss := case.amiss(wanted):
+        end = f"AMISS {amiss}"
+    return f"{state:20} | {' + '.join(faults):64} | {end}"

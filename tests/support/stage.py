@@ -13,7 +13,7 @@ from itertools import cycle
 from typing import Any
 
 from providers.prices.shipped import load_catalogue
-from providers.sandbox.doors import SandboxEc2, SandboxNomadDoor
+from providers.sandbox.doors import SandboxEc2, SandboxNomad, SandboxNomadDoor
 from providers.sandbox.faults import Crashed, Faults, ShiftedClock, faulty
 from providers.sandbox.virtualtime import LoopClock, run_virtual
 from providers.sandbox.world.scenario import Scenario, Step, load_scenario
@@ -22,7 +22,7 @@ from providers.stores.sqlite import SqliteStore
 from reconciler.loop import GroupLoop, Ports, Tick
 from schemas.document import ClusterGroup
 from schemas.faults import Source
-from schemas.world import FleetAnswer, FleetRequest
+from schemas.world import FleetAnswer, FleetRequest, ServerView
 
 STEP = 5.0  # virtual seconds between two ticks
 
@@ -62,6 +62,35 @@ class OverheardEc2(SandboxEc2):
         return await super().create_fleet(request)
 
 
+class DimDoor(SandboxNomadDoor):
+    """The cluster's door, with addresses that cannot be reached from here."""
+
+    def __init__(self, world: World, clock: LoopClock, dark: set[str]) -> None:
+        super().__init__(world, clock)
+        self._dark = dark
+
+    def at(self, addresses: Sequence[str]) -> SandboxNomad:
+        """Give the cluster behind those of the addresses that can be reached."""
+        nomad = super().at([a for a in addresses if a not in self._dark])
+        return DimNomad(nomad, self._dark) if self._dark else nomad
+
+
+class DimNomad(SandboxNomad):
+    """The cluster, some of whose agents do not answer us."""
+
+    def __init__(self, nomad: SandboxNomad, dark: set[str]) -> None:
+        super().__init__(nomad._world, nomad._clock, nomad._hosts, nomad._memory)
+        self._dark = dark
+
+    async def server_view(self, address: str) -> ServerView:
+        """Ask one server, unless it is in the dark."""
+        return (
+            ServerView(address=address, reachable=False)
+            if address in self._dark
+            else await super().server_view(address)
+        )
+
+
 @dataclass(slots=True, kw_only=True)
 class Stage:
     """One world, one store, and what goes wrong between them and the program."""
@@ -72,6 +101,7 @@ class Stage:
     ticks: list[Tick] = field(default_factory=list)
     requests: dict[str, FleetRequest] = field(default_factory=dict)  # by token
     crashes: int = 0
+    dark: set[str] = field(default_factory=set)  # addresses of agents that we do not reach, though others do
 
     @classmethod
     def set(cls, scenario: Scenario, *, seed: int = 0, faults: Faults | None = None) -> Stage:
@@ -82,7 +112,7 @@ class Stage:
     def ports(self, clock: LoopClock, observer: str = "") -> Ports:
         """Give the doors, each with faults before it; the world's clock is right, the program's may not be."""
         kernel, faults = self.world.kernel, self.faults
-        ec2, nomad = OverheardEc2(self.world, clock, self.requests), SandboxNomadDoor(self.world, clock)
+        ec2, nomad = OverheardEc2(self.world, clock, self.requests), DimDoor(self.world, clock, self.dark)
         return Ports(
             clock=ShiftedClock(clock, faults),
             ec2=faulty(ec2, faults, source=Source.EC2, clock=clock, observer=observer),

@@ -337,6 +337,39 @@ def test_a_follower_that_hangs_for_twenty_seconds_leaves_no_trace() -> None:
     assert quorum.status(quorum.leader, hung) == "alive"
 
 
+def test_a_follower_that_is_cut_off_knows_no_leader_and_finds_its_place_again() -> None:
+    quorum = Quorum()
+    alone, asked = quorum.follower(), quorum.leader
+    agents.cut_off(quorum.servers, alone)
+    quorum.world.wait(3)
+
+    assert answers.status_leader(quorum.servers, alone, stale=True) == ""
+    assert quorum.leads(asked)
+    quorum.world.wait(42)
+    assert quorum.status(asked, alone) == "failed"
+    assert {quorum.status(alone, other) for other in quorum.others(alone)} == {"failed"}
+    quorum.world.wait(60)
+    agents.reconnect(quorum.servers, alone)
+    quorum.world.wait(90)
+    assert quorum.peers(asked)[alone]
+    assert {quorum.status(alone, other) for other in quorum.others(alone)} == {"alive"}
+    assert answers.status_leader(quorum.servers, alone, stale=True) == f"{quorum.leader}:4647"
+
+
+def test_a_leader_that_is_cut_off_steps_down_and_the_others_elect() -> None:
+    quorum = Quorum()
+    alone = quorum.leader
+    agents.cut_off(quorum.servers, alone)
+    quorum.world.wait(6)
+
+    assert quorum.leader not in {alone, ""}
+    assert answers.status_leader(quorum.servers, alone, stale=True) == ""
+    agents.reconnect(quorum.servers, alone)
+    quorum.world.wait(5)
+    assert len(quorum.world.state.servers.clusters) == 1
+    assert answers.status_leader(quorum.servers, alone, stale=True) == f"{quorum.leader}:4647"
+
+
 def test_a_quiet_quorum_needs_no_events() -> None:
     quorum = Quorum()
     quorum.world.wait(120)

@@ -276,7 +276,7 @@ class SandboxNomad:
         found = []
         for host in self._hosts:
             behind = [host] if _is_address(host) else list(world.state.servers.agents)  # a name is a load balancer's
-            found += [h for h in behind if world.servers.up(h) is not None]
+            found += [h for h in behind if world.servers.answering(h) is not None]
         return found
 
     def _nobody(self) -> str:

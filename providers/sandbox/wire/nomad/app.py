@@ -110,7 +110,7 @@ class NomadWire:
         world = catch_up(self._world, self._clock)
         servers = world.state.servers.agents
         behind = [host] if host.replace(".", "").isdigit() else list(servers)
-        if (up := next((h for h in behind if world.servers.up(h) is not None), None)) is not None:
+        if (up := next((h for h in behind if world.servers.answering(h) is not None), None)) is not None:
             return Asked(up)
         if any(h in servers and servers[h].process == FROZEN for h in behind):
             return None

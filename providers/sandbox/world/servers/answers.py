@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from providers.sandbox.world.ec2.prices import noise
-from providers.sandbox.world.epoch import to_datetime
 from providers.sandbox.world.servers import election, gossip, raft
 from providers.sandbox.world.servers.autopilot import failure_tolerance
 from providers.sandbox.world.servers.state import RaftCluster, Seen, ServerAgent
@@ -252,7 +251,7 @@ def require_leader(servers: Servers, address: str, *, region: str = "") -> None:
 
 
 def _agent(servers: Servers, address: str) -> ServerAgent:
-    if (agent := servers.up(address)) is None:
+    if (agent := servers.answering(address)) is None:
         raise NoAnswerError(f"no answer from {address}:4646")
     return agent
 
@@ -295,5 +294,5 @@ def _server_health(servers: Servers, cluster: RaftCluster, leader: ServerAgent, 
         "LastIndex": cluster.index,
         "Healthy": seen.healthy,
         "Voter": seen.voter,
-        "StableSince": to_datetime(seen.stable_since).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "StableSince": servers.kernel.calendar.to_datetime(seen.stable_since).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from providers.sandbox.world.servers.lots import Drawn, Lots
-from providers.sandbox.world.servers.state import UP, RaftCluster, ServerAgent, ServersState
+from providers.sandbox.world.servers.state import CUT, UP, RaftCluster, ServerAgent, ServersState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,9 +34,14 @@ class Servers:
         return self.told or Drawn(self.kernel)
 
     def up(self, address: str) -> ServerAgent | None:
-        """Give the agent that answers at an address, if one does."""
+        """Give the agent that answers other servers at an address, if one does."""
         found = self.state.agents.get(address)
         return found if found is not None and found.process == UP else None
+
+    def answering(self, address: str) -> ServerAgent | None:
+        """Give the agent that answers us at an address; one that is cut off from its peers does too."""
+        found = self.state.agents.get(address)
+        return found if found is not None and found.process in {UP, CUT} else None
 
     def cluster_of(self, agent: ServerAgent) -> RaftCluster | None:
         """Give the raft cluster of an agent's log."""

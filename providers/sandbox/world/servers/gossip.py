@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from providers.sandbox.world.servers.raft import member_alive, member_gone, member_known, wake_bootstrap
-from providers.sandbox.world.servers.state import ALIVE, DOWN, FAILED, LEAVING, LEFT, Member, ServerAgent
+from providers.sandbox.world.servers.state import ALIVE, CUT, DOWN, FAILED, LEAVING, LEFT, Member, ServerAgent
 
 if TYPE_CHECKING:
     from providers.sandbox.world.servers.context import Servers
@@ -31,6 +31,7 @@ def register(servers: Servers) -> None:
     on("serf.join", lambda address, life: _retry_join(servers, address, life))
     on("serf.hear", lambda observer, subject, status: _hear(servers, observer, subject, status))
     on("serf.suspect", lambda address, life: _suspect(servers, address, life))
+    on("serf.deaf", lambda address, life: _deaf(servers, address, life))
     on("serf.dead", lambda address, life, patient: _dead(servers, address, life, patient))
     on("serf.pushpull", lambda address, life: _push_pull(servers, address, life))
 
@@ -95,6 +96,32 @@ def fall_silent(servers: Servers, agent: ServerAgent) -> None:
     noticed = servers.lots.seconds("failed", agent.name, *(_FAILED_AFTER_ALONE if alone else _FAILED_AFTER))
     servers.kernel.after(noticed - _SUSPICION, "serf.suspect", agent.address, agent.life)
     servers.kernel.after(noticed, "serf.dead", agent.address, agent.life, not alone)
+
+
+def hear_nobody(servers: Servers, agent: ServerAgent) -> None:
+    """Let a server that is cut off call all others failed, as late as they call it so."""
+    servers.kernel.after(
+        servers.lots.seconds("failed", agent.name, *_FAILED_AFTER), "serf.deaf", agent.address, agent.life
+    )
+
+
+def catch_up(servers: Servers, agent: ServerAgent) -> None:
+    """Let a server that was cut off compare what it knows with another, and notice who died meanwhile."""
+    for member in list(agent.members.values()):
+        if member.address != agent.address and servers.up(member.address) is not None:
+            _tell(servers, agent, servers.state.agents[member.address], ALIVE)
+        elif member.status == ALIVE:
+            noticed = servers.lots.seconds("failed", member.name, *_FAILED_AFTER)
+            servers.kernel.after(noticed, "serf.hear", agent.address, member.address, FAILED)
+    servers.kernel.after(1.0, "serf.pushpull", agent.address, agent.life)
+
+
+def _deaf(servers: Servers, address: str, life: int) -> None:
+    agent = servers.state.agents[address]
+    if agent.life == life and agent.process == CUT:
+        for member in agent.members.values():
+            if member.address != address and member.status == ALIVE:
+                member.status = FAILED
 
 
 def force_leave(servers: Servers, agent: ServerAgent, name: str, *, prune: bool) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 UP, FROZEN, DOWN = "up", "frozen", "down"
+CUT = "cut"  # it runs and answers who asks it, but hears no other server, and none hears it
 ALIVE, LEAVING, LEFT, FAILED = "alive", "leaving", "left", "failed"
 
 
