@@ -35,14 +35,18 @@ class Vectors:
     _allowed: list[frozenset[int]] = field(init=False, default_factory=list)  # by part: kinds
     _rooms: list[tuple[int, ...]] = field(init=False, default_factory=list)  # by kind: its vector
     _dimensions: tuple[str, ...] = field(init=False, default=())
+    _asked_ports: frozenset[int] = field(init=False, default=frozenset())
+    _judged: dict[tuple[Looks, str, frozenset[int]], tuple[int, ...]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._dimensions = _dimensions(self.parts)
         self._least = [self._size(part.want, 0) for part in self.parts]
         self._tokens = [distinct.tokens(part.want) for part in self.parts]
+        self._asked_ports = frozenset[int]().union(*(part.want.group.static_ports for part in self.parts))
         self._sort_into_kinds()
         for number, (room, look) in enumerate(self.rooms):
-            takes = frozenset(self._going(room, look, self._vector(room)))
+            vector = self._vector(room)
+            takes = frozenset(index for index in self._may(room, look) if self._fits(index, vector))
             if takes:
                 self.bins.append(number)
                 self._takes.append(takes)
@@ -121,29 +125,41 @@ class Vectors:
         groups: dict[tuple[object, ...], list[Offer]] = {}
         goes: list[frozenset[int]] = []
         for (look, pool, name, vector, ports), offers in alike.items():
-            going = frozenset(self._going(offers[0].room, look, vector))
-            if going:
-                same = (pool, name, vector, ports, going)
+            may = frozenset(self._may(offers[0].room, look))
+            if any(self._fits(index, vector) for index in may):
+                same = (pool, name, vector, ports, may)
                 if same not in groups:
                     groups[same] = []
-                    goes.append(going)
+                    goes.append(may)
                 groups[same] += offers
         self.kinds = [tuple(sorted(offers, key=lambda o: (o.price, o.zone, o.market))) for offers in groups.values()]
         self._rooms = [self._vector(kind[0].room) for kind in self.kinds]
         self._allowed = [frozenset(k for k, going in enumerate(goes) if i in going) for i in range(len(self.parts))]
 
-    def _going(self, room: Room, look: Looks, vector: tuple[int, ...]) -> Iterator[int]:
-        """List the parts of which one copy may go to a room, and fits."""
-        for index, part in enumerate(self.parts):
-            group = part.want.group
-            if (
-                all(map(le, self._least[index], vector))
-                and self.filters.passes(part.want, room, look)
-                and not (group.static_ports and group.static_ports & room.ports)
-                and (not group.ask.cores or shortage(room, group) is None)
+    def _may(self, room: Room, look: Looks) -> Iterator[int]:
+        """List the parts that may go to a room, whether or not they fit.
+
+        Fit is the solver's: kinds on which the same may go share their prices, and there are few such groups. Only of
+        cores does it not know enough, as they take MHz by the room's clock.
+        """
+        ports = room.ports & self._asked_ports
+        key = (look, room.pool, ports)
+        if key not in self._judged:
+            self._judged[key] = tuple(
+                index
+                for index, part in enumerate(self.parts)
+                if self.filters.passes(part.want, room, look)
+                and not part.want.group.static_ports & ports
                 and distinct.pinned(room.candidate, part.pins)
-            ):
+            )
+        for index in self._judged[key]:
+            group = self.parts[index].want.group
+            if not group.ask.cores or shortage(room, group) is None:
                 yield index
+
+    def _fits(self, index: int, vector: tuple[int, ...]) -> bool:
+        """Whether one copy of a part finds all it takes."""
+        return all(map(le, self._least[index], vector))
 
     def _clock(self, index: int, prices: Sequence[float]) -> int:
         """MHz that a reserved core takes: the most on room that is there and on the cheapest kind, to be enough.
