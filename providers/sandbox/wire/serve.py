@@ -1,7 +1,6 @@
-"""An ASGI application on a real TCP port, for foreign clients of the simulated world: curl, Nomad's own CLI, boto3.
+"""HTTP/1.1 on a connection of this machine, answered by an ASGI application: keep-alive, chunked answers for streams.
 
-HTTP/1.1 by h11; keep-alive, chunked answers for streams. Whoever connects to the port means the load balancer before
-all servers: the world's own addresses exist only in the world.
+The application hears at which address it was asked, as each simulated agent has one of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +15,9 @@ import h11
 Message = MutableMapping[str, Any]
 App = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
 
+LOOPBACK = "127.0.0.1"
 BALANCER = "nomad.sandbox"
+"""What the application hears for 127.0.0.1: a name stands for a load balancer before all servers."""
 CHUNK = 65536
 _GONE = (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError, h11.RemoteProtocolError)
 
@@ -24,25 +25,24 @@ _GONE = (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError
 async def serve(
     app: App,
     *,
-    host: str = "127.0.0.1",
+    host: str = LOOPBACK,
     port: int = 0,
     task_status: anyio.abc.TaskStatus[int] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until cancelled; gives the port once it listens. Raises OSError when the port is taken."""
+    """Serve at one address until cancelled; gives the port once it listens. Raises OSError when the port is taken."""
     listener = await anyio.create_tcp_listener(local_host=host, local_port=port)
-    async with listener:
+    name = BALANCER if host == LOOPBACK else host
+    async with listener, anyio.create_task_group() as connections:  # which end with the address, not after it
         task_status.started(listener.extra(anyio.abc.SocketAttribute.local_port))  # noqa: S610 - a socket's
-        await listener.serve(lambda stream: _connection(app, stream))
+        await listener.serve(lambda stream: _connection(app, stream, name), connections)
 
 
-async def _connection(app: App, stream: anyio.abc.ByteStream) -> None:
+async def _connection(app: App, stream: anyio.abc.ByteStream, name: str) -> None:
     """Answer the requests of one connection, one after the other."""
     async with stream:
         machine = h11.Connection(h11.SERVER)
         try:
-            while True:
-                if await _request(app, stream, machine) is None:
-                    return
+            while await _request(app, stream, machine, name):
                 if machine.our_state is h11.MUST_CLOSE or machine.their_state is h11.MUST_CLOSE:
                     return
                 machine.start_next_cycle()
@@ -52,6 +52,8 @@ async def _connection(app: App, stream: anyio.abc.ByteStream) -> None:
 
 async def _event(stream: anyio.abc.ByteStream, machine: h11.Connection) -> Any:
     while (event := machine.next_event()) is h11.NEED_DATA:
+        if machine.they_are_waiting_for_100_continue:
+            await stream.send(machine.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
         try:
             machine.receive_data(await stream.receive(CHUNK))
         except anyio.EndOfStream:
@@ -59,11 +61,11 @@ async def _event(stream: anyio.abc.ByteStream, machine: h11.Connection) -> Any:
     return event
 
 
-async def _request(app: App, stream: anyio.abc.ByteStream, machine: h11.Connection) -> h11.Request | None:
-    """Read a request, have it answered; None when the peer has left."""
+async def _request(app: App, stream: anyio.abc.ByteStream, machine: h11.Connection, name: str) -> bool:
+    """Read a request and have it answered; False when there is nothing more to say to this peer."""
     request = await _event(stream, machine)
     if not isinstance(request, h11.Request):
-        return None
+        return False
     body = b""
     while isinstance(event := await _event(stream, machine), h11.Data):
         body += bytes(event.data)
@@ -78,12 +80,13 @@ async def _request(app: App, stream: anyio.abc.ByteStream, machine: h11.Connecti
         "raw_path": path,
         "query_string": query,
         "root_path": "",
-        "headers": [(name, value) for name, value in request.headers if name != b"host"],
-        "server": (BALANCER, 0),
+        "headers": [(key, value) for key, value in request.headers if key != b"host"],
+        "server": (name, 0),
         "client": ("", 0),
     }
     left = anyio.Event()
     unread = [{"type": "http.request", "body": body, "more_body": False}]
+    answered = True
 
     async def receive() -> Message:
         if unread:
@@ -107,10 +110,12 @@ async def _request(app: App, stream: anyio.abc.ByteStream, machine: h11.Connecti
         group.start_soon(watch, group.cancel_scope)
         try:
             await app(scope, receive, send)
-        except ConnectionError:  # the world says: nobody there
-            await _refuse(stream, machine)
+        except ConnectionError as nobody:  # the world says: nobody there
+            answered = name == BALANCER  # which is there whoever else is not; an agent's address is dead
+            if answered:
+                await _nobody(str(nobody), stream, machine)
         group.cancel_scope.cancel()
-    return None if left.is_set() else request
+    return answered and not left.is_set()
 
 
 async def _send(message: Message, stream: anyio.abc.ByteStream, machine: h11.Connection) -> None:
@@ -123,8 +128,9 @@ async def _send(message: Message, stream: anyio.abc.ByteStream, machine: h11.Con
     await stream.send(data)
 
 
-async def _refuse(stream: anyio.abc.ByteStream, machine: h11.Connection) -> None:
+async def _nobody(why: str, stream: anyio.abc.ByteStream, machine: h11.Connection) -> None:
     if machine.our_state is h11.SEND_RESPONSE:
-        start = {"type": "http.response.start", "status": 502, "headers": [(b"content-length", b"0")]}
-        await _send(start, stream, machine)
-        await _send({"type": "http.response.body", "body": b""}, stream, machine)
+        text = f"no server of the simulated cluster answers ({why})\n".encode()
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(text)).encode())]
+        await _send({"type": "http.response.start", "status": 502, "headers": headers}, stream, machine)
+        await _send({"type": "http.response.body", "body": text}, stream, machine)
