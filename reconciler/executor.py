@@ -218,7 +218,10 @@ class Executor:
 
     async def _give_up(self, action: GiveUpForming) -> None:
         templates, instances = await self.ec2.template_names(action.group), await self.ec2.instances(action.group)
-        guard_giving_up(action, templates, instances, await self.nomad.server_view(action.address))
+        live = [i for i in instances if i.live and i.role == Role.SERVER]
+        views = [await self.nomad.server_view(i.private_ip) for i in live]
+        impaired = action.instance_id in await self.ec2.impaired([action.instance_id])
+        guard_giving_up(action, templates, instances, views, impaired=impaired)
         await end_server(self.ec2, action.instance_id)
 
     async def _mark(self, action: MarkFormed) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from reconciler.errors import GuardError, QuorumAtRiskError
 from reconciler.packing.census import clients_by_pool
-from reconciler.reconcilers.servers import quorum_missing
+from reconciler.reconcilers.servers import not_to_be_given_up, quorum_missing
 from reconciler.reconcilers.servers.health import Quorum, ServerHealth, assess, live_servers
 from reconciler.reconcilers.servers.steps import added, unready, without
 from schemas.document import ClusterGroup
@@ -54,21 +54,34 @@ def guard_forming(action: FormServer, templates: frozenset[str], instances: Sequ
 
 
 def guard_giving_up(
-    action: GiveUpForming, templates: frozenset[str], instances: Sequence[Instance], view: ServerView
+    action: GiveUpForming,
+    templates: frozenset[str],
+    instances: Sequence[Instance],
+    views: Sequence[ServerView],
+    *,
+    impaired: bool,
 ) -> None:
-    """Refuse to end a forming server where a quorum was formed, or one that is not ours or that answers after all."""
+    """Refuse to end a forming server where a quorum was formed or may need it, or one that answers after all.
+
+    ``impaired``: EC2's status checks call its machine failed.
+    """
     if (marker := formed_marker(action.group)) in templates:
         raise GuardError(key=action.key, why=f"{marker} is there: its servers are replaced step by step")
     found = next((i for i in instances if i.id == action.instance_id), None)
     if found is None or found.role != Role.SERVER or TAG_STORE in found.tags:
         raise GuardError(key=action.key, why=f"{action.instance_id} is no server that is being formed")
-    if view.reachable:
-        raise GuardError(key=action.key, why=f"its agent answers at {view.address} by now")
+    if any(view.address == action.address and view.reachable for view in views):
+        raise GuardError(key=action.key, why=f"its agent answers at {action.address} by now")
+    if (why := not_to_be_given_up(action.address, views, impaired=impaired)) is not None:
+        raise GuardError(key=action.key, why=why)
 
 
 def guard_marker(action: MarkFormed, servers: Sequence[Instance], views: Sequence[ServerView]) -> None:
-    """Refuse the marker unless, asked again, all slots' agents agree on one leader and on exactly themselves."""
-    if len(servers) != action.count:
+    """Refuse the marker unless, asked again, all servers' agents agree on one leader and on exactly themselves.
+
+    One that an operator added meanwhile is a server like the others: it goes later, step by step.
+    """
+    if len(servers) < action.count:
         raise GuardError(key=action.key, why=f"{len(servers)} servers are shown, not {action.count}")
     if (why := quorum_missing({i.private_ip for i in servers}, views)) is not None:
         raise GuardError(key=action.key, why=why)

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from reconciler.errors import GuardError
-from reconciler.guards import guard_forming, guard_launch, guard_marker
+from reconciler.guards import guard_forming, guard_giving_up, guard_launch, guard_marker
 from reconciler.machine import marker_template, server_template
 from schemas.names import formed_marker
-from schemas.plan import FormServer, Launch, MarkFormed, Reason, ServerRequest
-from schemas.world import Market, Override
+from schemas.plan import FormServer, GiveUpForming, Launch, MarkFormed, Reason, ServerRequest
+from schemas.world import Instance, Market, Override, ServerView
 from support.builders import GROUP, a_claim, a_group, a_pool, a_server, a_snapshot, a_view, an_instance
 
 PROD = a_group(pools=[a_pool(size={"min": 0, "max": 4})], limits={"maxNodes": 6})
@@ -98,3 +98,42 @@ def test_the_marker_is_not_written_when_a_lagging_look_shows_fewer_machines(show
     """Nobody disagrees where nobody is: an empty look must not pass for agreement."""
     with pytest.raises(GuardError, match=f"{shown} servers are shown, not 3"):
         guard_marker(MARK, SERVERS[:shown], [a_view(a, ADDRESSES[:shown]) for a in ADDRESSES[:shown]])
+
+
+def test_the_marker_counts_a_server_that_an_operator_added_while_they_formed() -> None:
+    four = (*SERVERS, a_server(3))
+    addresses = tuple(server.private_ip for server in four)
+    guard_marker(MARK, four, [a_view(a, addresses) for a in addresses])
+    with pytest.raises(GuardError, match="not all of 4"):
+        guard_marker(MARK, four, [a_view(a, ADDRESSES) for a in addresses])
+
+
+GIVE_UP = GiveUpForming(group=GROUP, instance_id="i-server-2-0", address=ADDRESSES[2], reason="")
+SILENT = a_view(ADDRESSES[2], (), reachable=False)
+
+
+def test_a_silent_server_that_the_others_can_do_without_is_given_up() -> None:
+    guard_giving_up(GIVE_UP, frozenset(), SERVERS, [*(a_view(a, ()) for a in ADDRESSES[:2]), SILENT], impaired=False)
+    guard_giving_up(GIVE_UP, frozenset(), SERVERS, [SILENT], impaired=True)
+
+
+@pytest.mark.parametrize(
+    ("templates", "views", "why"),
+    [
+        (frozenset({formed_marker(GROUP)}), [SILENT], "replaced step by step"),
+        (frozenset(), [a_view(ADDRESSES[2], ())], "answers at"),
+        (frozenset(), [SILENT], "it may be us"),
+        (frozenset(), [a_view(ADDRESSES[0], ADDRESSES), SILENT], "only 1 of them answer without it"),
+    ],
+)
+def test_a_forming_server_that_may_be_needed_is_not_given_up(
+    templates: frozenset[str], views: list[ServerView], why: str
+) -> None:
+    with pytest.raises(GuardError, match=why):
+        guard_giving_up(GIVE_UP, templates, SERVERS, views, impaired=False)
+
+
+@pytest.mark.parametrize("shown", [(), (replace(SERVERS[2], tags={**SERVERS[2].tags, "nomad-reconciler:store": "s"}),)])
+def test_what_is_no_forming_server_is_not_given_up(shown: tuple[Instance, ...]) -> None:
+    with pytest.raises(GuardError, match="is no server that is being formed"):
+        guard_giving_up(GIVE_UP, frozenset(), shown, [SILENT], impaired=True)

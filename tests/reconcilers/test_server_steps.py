@@ -75,6 +75,14 @@ def test_then_its_machine_is_ended_though_it_still_is_a_peer() -> None:
     assert action.change.told == "voters 3 to 3, healthy 2 to 2, tolerance 0 to 0"
 
 
+def test_a_failed_server_that_leads_hands_over_before_its_machine_is_ended() -> None:
+    ill = with_autopilot(a_quorum(leader=2), 2, healthy=False)
+    action = only(plan(failing_since(ill, 2, minutes=5)))
+
+    assert isinstance(action, TransferLeadership)
+    assert (action.instance_id, action.cause) == (server_id(2), Reason.SERVER_FAILED)
+
+
 def test_patience_is_what_the_document_says() -> None:
     patient = a_group(servers={"replaceAfter": "20m"})
 
@@ -368,6 +376,18 @@ def test_a_frozen_quorum_does_nothing_and_names_the_runbook() -> None:
     assert found.actions == ()
     assert reasons(found) == {Reason.FROZEN}
     assert "docs/runbooks/two-leaders.md" in found.holds[0].message
+
+
+def test_while_nobody_answers_a_freeze_does_not_call_all_clear() -> None:
+    """Everybody fell silent after the quorum was lost: what was seen last, and where to read on, is still told."""
+    was = FrozenSince(runbook="quorum-lost", message="quorum is lost: 1 of 3", since=NOON)
+    silent = with_look(a_quorum(servers=()), autopilot=None, raft=None, fault="nobody answers")
+    (hold,) = plan(with_record(silent, frozen=was)).holds
+
+    assert hold.message == (
+        "frozen since 12:00:00: quorum is lost: 1 of 3; nobody can tell now: nobody answers; see"
+        " docs/runbooks/quorum-lost.md"
+    )
 
 
 def test_a_freeze_ends_after_two_clean_looks() -> None:

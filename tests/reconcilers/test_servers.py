@@ -10,9 +10,9 @@ import pytest
 from reconciler.reconcilers.servers import plan_servers, quorum_missing
 from schemas.faults import Source
 from schemas.names import form_template
-from schemas.plan import ForgetMember, FormServer, GiveUpForming, IntroduceServers, MarkFormed, Reason
+from schemas.plan import ForgetMember, FormServer, GiveUpForming, IntroduceServers, MarkFormed, Plan, Reason
 from schemas.servers import Member, ServersRecord
-from schemas.world import RaftPeer
+from schemas.world import RaftPeer, ServersLook, ServerView
 from support.builders import GROUP, NOON, a_group, a_server, a_snapshot, a_view
 
 GHOSTS = ((0, 0, "alive"), (1, 0, "failed"), (2, 0, "failed"), (2, 1, "alive"))
@@ -183,6 +183,39 @@ def test_a_forming_server_whose_agent_is_silent_for_longer_than_its_timeout_is_g
     assert isinstance(action, GiveUpForming)
     assert action.instance_id == "i-server-2-0"
     assert "11 min" in action.reason
+
+
+def overdue(*views: ServerView, impaired: frozenset[str] = frozenset()) -> Plan:
+    """Three forming servers, all launched long ago, as these views show them."""
+    servers = tuple(a_server(slot, launched_at=NOON - timedelta(minutes=11)) for slot in range(3))
+    templates = formed_by((0, 0, 0), (1, 0, 0), (2, 0, 0))
+    silent = tuple(a_view(a, (), reachable=False) for a in THREE if a not in {v.address for v in views})
+    snapshot = a_snapshot(formed=False, templates=templates, instances=servers, servers=(*views, *silent))
+    return plan_servers(replace(snapshot, look=ServersLook(impaired=impaired)), a_group())
+
+
+def test_where_no_agent_answers_it_may_be_us_and_nobody_is_given_up() -> None:
+    plan = overdue()
+
+    assert plan.actions == ()
+    held = [h for h in plan.holds if h.reason is Reason.QUORUM_AT_RISK]
+    assert len(held) == 3
+    assert "it may be us who cannot reach them" in held[0].message
+
+
+def test_a_silent_machine_that_ec2_calls_impaired_is_given_up() -> None:
+    (action,) = overdue(impaired=frozenset({"i-server-1-0"})).actions
+
+    assert isinstance(action, GiveUpForming)
+    assert action.instance_id == "i-server-1-0"
+
+
+def test_a_silent_voter_that_the_quorum_needs_is_not_given_up() -> None:
+    """One of three answers: the other two may well be its quorum, which we alone do not reach."""
+    plan = overdue(a_view(THREE[0], THREE))
+
+    assert plan.actions == ()
+    assert any("counts 3 voters, and only 1 of them answer without it" in h.message for h in plan.holds)
 
 
 def test_a_member_whose_machine_is_gone_is_forgotten_or_those_that_are_there_never_form() -> None:

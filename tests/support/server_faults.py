@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from providers.sandbox.faults import Faults, Kind, Strike
 from providers.sandbox.world.ec2 import launch, lifecycle
+from providers.sandbox.world.ec2.errors import Ec2Error
 from providers.sandbox.world.ec2.state import Mishap, Outage
 from providers.sandbox.world.servers import agents, raft
 from providers.sandbox.world.servers.state import ServerAgent
@@ -171,7 +173,8 @@ def all_are_out_of_our_reach(play: Play) -> None:
 
 def _out_of_reach(play: Play, addresses: list[str]) -> None:
     play.stage.dark.update(addresses)
-    play.stage.world.kernel.after(A_WHILE, "in-reach", addresses)
+    for address in addresses:
+        play.stage.world.kernel.after(A_WHILE, "in-reach", address)
 
 
 # --- who comes --------------------------------------------------------------------------------------------------------
@@ -221,7 +224,8 @@ def operator_adds_a_server(play: Play) -> None:
             tags_in_metadata=True,
             shutdown_behavior="terminate",
         )
-        launch.run_instance(cloud, order, token=f"by-hand-{play.stage.world.now:.0f}")
+        with contextlib.suppress(Ec2Error):  # its zone may be down
+            launch.run_instance(cloud, order, token=f"by-hand-{play.stage.world.now:.0f}")
 
 
 def a_stranger_joins(play: Play) -> None:

@@ -46,7 +46,7 @@ class Play:
         kernel.on("back", play._back)
         kernel.on("zone-back", play._zone_back)
         kernel.on("reconnected", lambda address: agents.reconnect(play.stage.world.servers, address))
-        kernel.on("in-reach", play.stage.dark.difference_update)
+        kernel.on("in-reach", play.stage.dark.discard)
         kernel.on("stranger-leaves", lambda address: agents.terminate(play.stage.world.servers, address))
         kernel.on("calm", play._calm)
         return play

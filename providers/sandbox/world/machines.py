@@ -14,6 +14,7 @@ from providers.sandbox.world.cloud_init import (
     written_files,
 )
 from providers.sandbox.world.ec2.describe import describe_instances
+from providers.sandbox.world.ec2.lifecycle import hang
 from providers.sandbox.world.ec2.state import RUNNING, Image, Instance
 from providers.sandbox.world.nomad.agent import AgentSpec, DeviceSpec
 from providers.sandbox.world.nomad.node import HostVolume, Reserved
@@ -98,6 +99,7 @@ class MachineRoom:
         machine.life, machine.on = machine.life + 1, True
         if instance.mishap == "never-boots":
             instance.console.append("kernel panic - not syncing: VFS: unable to mount root fs")
+            hang(self._cloud, instance)
             return
         late = instance.mishap_figure if instance.mishap == "boots-late" else 0.0
         delay = self._cloud.kernel.chance().uniform(*_BOOT_SECONDS) + late

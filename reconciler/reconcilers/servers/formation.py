@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from reconciler.machine import marker_template, server_template
 from reconciler.packing.census import on_demand_price
-from reconciler.reconcilers.servers.health import host_of, live_servers
+from reconciler.reconcilers.servers.health import host_of, live_servers, quorum_of
 from reconciler.reconcilers.servers.wanted import arch_of, server_requests
 from schemas.document import ClusterGroup, Servers
 from schemas.names import form_template, parse_form_template, server_claim
@@ -56,6 +56,23 @@ def quorum_missing(addresses: Collection[str], views: Iterable[ServerView]) -> s
             return (
                 f"{view.address} counts {', '.join(sorted(voters)) or 'nobody'} as voters, not all of {len(addresses)}"
             )
+    return None
+
+
+def not_to_be_given_up(address: str, views: Iterable[ServerView], *, impaired: bool) -> str | None:
+    """Say why a forming server whose agent does not answer us may still be needed; None: it is not.
+
+    Where no agent at all answers, it may be us who are cut off from a quorum that has formed: EC2's status checks
+    decide. Where some do, those voters of theirs that answer must be a quorum without it.
+    """
+    answering = [view for view in views if view.reachable]
+    if not answering and not impaired:
+        return "no agent answers at its own address, so it may be us who cannot reach them, and EC2 calls it well"
+    there = {view.address for view in answering} - {address}
+    for view in answering:
+        voters = {host_of(peer.address) for peer in view.peers or () if peer.voter}
+        if voters and len(left := voters & there) < quorum_of(len(voters)):
+            return f"{view.address} counts {len(voters)} voters, and only {len(left)} of them answer without it"
     return None
 
 
@@ -133,11 +150,23 @@ def _plan_marker(snapshot: Snapshot, group: ClusterGroup, servers: Servers, live
         if view.address in addresses and view.members is not None and set(view.members) <= {view.address}
     )
     everybody = addresses <= {view.address for view in snapshot.servers if view.reachable}
-    given_up = tuple(_overdue(snapshot, group, servers, live))[:1]  # one at a time: the next look may see more
+    overdue = tuple(_overdue(snapshot, group, servers, live))
+    needed = tuple(
+        Hold(subject=a.subject, reason=Reason.QUORUM_AT_RISK, message=f"{a.reason}; {why}", passing=True)
+        for a in overdue
+        if (why := _needed(snapshot, a)) is not None
+    )
+    given_up = tuple(a for a in overdue if _needed(snapshot, a) is None)[:1]  # one at a time: the next look shows more
     ghosts = tuple(_ghosts(snapshot, live))
     return Plan(
-        actions=(*given_up, *ghosts, *(actions if everybody else ())), holds=(_forming(servers, live, missing),)
+        actions=(*given_up, *ghosts, *(actions if everybody else ())),
+        holds=(_forming(servers, live, missing), *needed),
     )
+
+
+def _needed(snapshot: Snapshot, action: GiveUpForming) -> str | None:
+    impaired = action.instance_id in snapshot.look.impaired
+    return not_to_be_given_up(action.address, snapshot.servers, impaired=impaired)
 
 
 def _overdue(

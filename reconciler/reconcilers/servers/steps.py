@@ -61,7 +61,8 @@ def plan_steps(snapshot: Snapshot, group: ClusterGroup, servers: Servers) -> Pla
     if (frozen := quorum.frozen) is not None:
         return Plan.held("servers", Reason.FROZEN, frozen.told, passing=frozen.passing)
     if (was := snapshot.record.frozen) is not None:
-        message = f"frozen since {was.since:%H:%M:%S}: {was.message}; all is clear now, looked at once more"
+        now = f"nobody can tell now: {quorum.unknown}" if quorum.unknown else "all is clear now, looked at once more"
+        message = f"frozen since {was.since:%H:%M:%S}: {was.message}; {now}; see docs/runbooks/{was.runbook}.md"
         return Plan.held("servers", Reason.FROZEN, message, passing=True)
     if quorum.unknown:
         message = f"the servers' leader did not answer: {quorum.unknown}"
@@ -165,8 +166,10 @@ def _dead_server(case: Case) -> Plan | None:
     _, server = min(over, key=lambda pair: (pair[1].voter, pair[0], pair[1].name))
     never = server.peer is None and server.gossip in {"", "alive"}
     cause = Reason.NEVER_JOINED if never else Reason.SERVER_FAILED
-    patience = "registrationTimeout" if never else "replaceAfter"
-    return Plan(actions=(_terminate(case, server, cause, f"{patience} is over: {server.reason}", None),))
+    reason = f"{'registrationTimeout' if never else 'replaceAfter'} is over: {server.reason}"
+    if case.quorum.leads(server):  # ill by all others' word, and still it leads
+        return _hand_over(case, server, cause, reason)
+    return Plan(actions=(_terminate(case, server, cause, reason, None),))
 
 
 def _stale_peer(case: Case) -> Plan | None:

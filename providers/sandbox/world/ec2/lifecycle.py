@@ -113,10 +113,14 @@ def crash(cloud: Cloud, instance_id: str, *, host: bool = False) -> None:
 
     With ``host`` what it stands on is broken, and the system check fails too.
     """
-    instance = cloud.state.instances[instance_id]
-    instance.hung = True
     cloud.machines.powered_off(instance_id)
-    cloud.kernel.after(cloud.kernel.chance().uniform(*_CHECKED), "ec2.impaired", instance_id, host)
+    hang(cloud, cloud.state.instances[instance_id], host=host)
+
+
+def hang(cloud: Cloud, instance: Instance, *, host: bool = False) -> None:
+    """Let the status checks find, a minute or two later, that a machine does nothing."""
+    instance.hung = True
+    cloud.kernel.after(cloud.kernel.chance().uniform(*_CHECKED), "ec2.impaired", instance.id, host)
 
 
 def _stop(cloud: Cloud, instance: Instance, reason: str) -> None:

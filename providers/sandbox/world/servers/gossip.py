@@ -107,8 +107,9 @@ def hear_nobody(servers: Servers, agent: ServerAgent) -> None:
 
 def catch_up(servers: Servers, agent: ServerAgent) -> None:
     """Let a server that was cut off compare what it knows with another, and notice who died meanwhile."""
-    for member in list(agent.members.values()):
-        if member.address != agent.address and servers.up(member.address) is not None:
+    others = [m for m in agent.members.values() if m.address != agent.address]
+    for member in others:
+        if servers.up(member.address) is not None:
             _tell(servers, agent, servers.state.agents[member.address], ALIVE)
         elif member.status == ALIVE:
             noticed = servers.lots.seconds("failed", member.name, *_FAILED_AFTER)
