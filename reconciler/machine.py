@@ -15,7 +15,7 @@ from typing import Any, Final
 from reconciler.user_data import FETCHED_FILE, GOSSIP_FILE, TLS_DIR, Boot, Fetch, Install, user_data
 from schemas.catalogue import InstanceType
 from schemas.document import ClusterGroup, Pool, effective_machine
-from schemas.document.effective import EffectiveMachine
+from schemas.document.effective import EffectiveMachine, with_machines
 from schemas.document.machine import Download
 from schemas.names import PREFIX, formed_marker, join_value
 from schemas.world import (
@@ -209,6 +209,13 @@ def _tls(group: ClusterGroup) -> tuple[Fetch, ...]:
     tls = group.spec.nomad.tls
     where = {"ca": tls.ca, "cert": tls.cert, "key": tls.key} if tls else {}
     return tuple(Fetch(source=source, to=TLS_FILES[name]) for name, source in where.items())
+
+
+def references(group: ClusterGroup) -> tuple[str, ...]:
+    """List what any machine of the group fetches at boot: ``ssm:``, ``secretsmanager:`` and ``s3://`` references."""
+    agents = (wanted for part in with_machines(group) for wanted in _agent_source(effective_machine(group, part)))
+    gossip = _gossip(group) if group.spec.servers else ()
+    return tuple(sorted({wanted.source for wanted in (*agents, *gossip, *_tls(group))}))
 
 
 # --- names and hashes ------------------------------------------------------------------------------------------------

@@ -110,6 +110,31 @@ def render(*, machine: str, arch: str | None, **given: Any) -> None:
     work(Given(**given), machine=machine, arch=arch)
 
 
+@click.command(short_help="Print the least IAM and Nomad policies")
+@click.option(
+    "--only",
+    "part",
+    type=click.Choice(["reconciler", "machines", "nomad"]),
+    help="Print this policy alone, as it is: to be piped on.",
+)
+@click.option("--account", metavar="ID", help="The AWS account, twelve digits. [any]")
+@click.option("--role", metavar="NAME|ARN", help="The role in aws.instanceProfile. [the one of the profile's name]")
+@click.option(
+    "--namespace",
+    metavar="NAME",
+    envvar="NOMAD_NAMESPACE",
+    default="default",
+    help="Where the journal's variables are in Nomad. [$NOMAD_NAMESPACE, default]",
+)
+@options.source
+@options.output
+def iam(*, part: str | None, account: str | None, role: str | None, namespace: str, **given: Any) -> None:
+    """Print the least rights that a document needs: IAM policies of the reconciler and of its machines, Nomad's ACL."""
+    from reconciler.cli.iam import iam as work
+
+    work(Given(**given), part=part, account=account, role=role, namespace=namespace)
+
+
 # --- the sandbox as a place of its own -------------------------------------------------------------------------------
 
 
@@ -125,4 +150,33 @@ def import_(*, address: str | None) -> None:
     raise click.UsageError(f"not implemented yet (asked for {address or '$NOMAD_ADDR'})")
 
 
-COMMANDS = (validate, plan, status, explain, schema, render, sandbox)
+@sandbox.command(short_help="Serve the simulated world over HTTP on this machine")
+@click.argument("scenario", default="demo", metavar="[SCENARIO]")
+@click.option("--nomad-port", type=click.IntRange(0, 65535), default=4646, help="Nomad's port; 0: any free one. [4646]")
+@click.option("--ec2-port", type=click.IntRange(0, 65535), default=4566, help="EC2's port; 0: any free one. [4566]")
+@click.option(
+    "--state",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Keep the world in this file at the end, and go on from it.",
+)
+@click.option("--seed", type=int, metavar="N", help="The seed of a new world. [0]")
+@click.option(
+    "--speed",
+    type=click.FloatRange(0.1, 600),
+    default=1.0,
+    metavar="N",
+    help="So many seconds of the world in one of ours. [1]",
+)
+def serve(*, scenario: str, nomad_port: int, ec2_port: int, state: str | None, seed: int | None, speed: float) -> None:
+    """Serve the simulated world over HTTP on this machine, for this program, Nomad's CLI, boto3 and the AWS CLI.
+
+    SCENARIO is a shipped one's name or a file. What is to be exported goes to standard output, so that
+    `reconcile sandbox serve > env &` and `. ./env` are enough. Only loopback addresses are listened on.
+    """
+    from reconciler.cli.sandbox_serve import serve as work
+
+    work(scenario, nomad_port=nomad_port, ec2_port=ec2_port, state=state, seed=seed, speed=speed)
+
+
+COMMANDS = (validate, plan, status, explain, schema, render, iam, sandbox)

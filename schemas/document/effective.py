@@ -24,6 +24,12 @@ class EffectiveMachine:
     agent_config_source: AgentConfigSource | None
 
 
+def with_machines(group: ClusterGroup) -> tuple[Servers | Pool, ...]:
+    """List the parts of a group that have machines: its servers, if it manages them, and its pools."""
+    servers = group.spec.servers
+    return (*(() if servers is None else (servers,)), *group.spec.pools)
+
+
 def effective_machine(group: ClusterGroup, of: Pool | Servers) -> EffectiveMachine:
     """Merge `spec.machine` with what a pool or the servers override."""
     base, over = group.spec.machine, of.machine

@@ -76,7 +76,7 @@ def test_no_short_help_is_cut_off() -> None:
     ("arguments", "said"),
     [
         (["paln"], "paln is no command. Did you mean plan?"),
-        (["nonsense"], "There are: validate, plan, status, explain, schema, render."),
+        (["nonsense"], "There are: validate, plan, status, explain, schema, render, iam, sandbox."),
         (["plan", "--sandbx"], "Did you mean '--sandbox'?"),
         (["--group", "demo", "status"], "--group belongs after the command: reconcile status --group"),
         (["--wait", "10m", "--sandbox"], "--wait and --digest go with --once"),
@@ -195,7 +195,7 @@ def test_render_prints_what_a_machine_boots_from() -> None:
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("reconcile ", ["validate", "plan", "status", "explain", "schema", "render"]),
+        ("reconcile ", ["validate", "plan", "status", "explain", "schema", "render", "iam", "sandbox"]),
         ("reconcile st", ["status"]),
         ("reconcile plan --group ", ["demo"]),
         ("reconcile render g", ["general", "gpu"]),

@@ -44,7 +44,7 @@ def the_demo(*, wire: bool) -> tuple[list[str], Counter[str]]:
             calls[:] = account.calls
             account.calls = calls
         loop = GroupLoop(loaded.group, ports)
-        await run_once(loop, ports.clock, wait=timedelta(minutes=10), report=report)
+        await run_once(loop, wait=timedelta(minutes=10), report=report)
 
     world.run(work)
     return told, Counter(calls)
@@ -58,3 +58,5 @@ def test_the_demo_is_the_same_by_both_doors() -> None:
     assert by_wire == by_port
     assert by_port, "something was done"
     assert calls["DescribeSpotPriceHistory"] <= 2, "prices are not asked for at every tick"
+    (loaded,) = documents(["specs/demo.yaml"]).groups
+    assert {f"ec2:{call}" for call in calls} <= reconciler_policy(loaded.group).actions

@@ -1,0 +1,65 @@
+"""What a Nomad token must allow the reconciler for one document, as an ACL policy in HCL (source: facts nomad §8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from schemas.document import ClusterGroup
+
+BUILT_IN = frozenset({"default", "all"})
+"""Node pools that Nomad has by itself: nobody makes them."""
+
+
+def nomad_policy(group: ClusterGroup, *, namespace: str = "default") -> str:
+    """Give the least policy for a document; ``namespace`` is where the journal's variables are.
+
+    Rules of a named namespace or node pool replace those of ``*`` there, so each says all that is needed.
+    """
+    return "\n".join([*_namespaces(group, namespace), *_rest(group)]) + "\n"
+
+
+def needs_management(group: ClusterGroup) -> bool:
+    """Tell whether steps need a management token: Nomad grants raft's calls to nothing less."""
+    return group.spec.servers is not None
+
+
+def _namespaces(group: ClusterGroup, namespace: str) -> Iterator[str]:
+    capabilities = ["list-jobs", "read-job", *(["alloc-lifecycle"] if group.spec.pools else [])]
+    listed = ", ".join(f'"{name}"' for name in capabilities)
+    yield "# What waits and what runs, wherever it is" + (
+        "; stops batch copies for Nomad to replace." if group.spec.pools else "."
+    )
+    yield from ('namespace "*" {', f"  capabilities = [{listed}]", "}", "")
+    yield "# The journal, the lock and the status of this group; a rule by name replaces the one above."
+    yield from (
+        f'namespace "{namespace}" {{',
+        f"  capabilities = [{listed}]",
+        "  variables {",
+        f'    path "nomad-reconciler/{group.metadata.name}/*" {{',
+        '      capabilities = ["read", "write"]',
+        "    }",
+        "  }",
+        "}",
+        "",
+    )
+
+
+def _rest(group: ClusterGroup) -> Iterator[str]:
+    if group.spec.pools:
+        yield "# Drains, eligibility, and forgetting nodes whose machines are gone."
+        yield from ("node {", '  policy = "write"', "}", "")
+    else:
+        yield "# Which nodes and servers there are."
+        yield from ("node {", '  policy = "read"', "}", "")
+    yield from ('node_pool "*" {', '  policy = "read"', "}", "")
+    if made := sorted({pool.node_pool for pool in group.spec.pools} - BUILT_IN):
+        yield "# Made when a pool names one that is not there; never deleted."
+        for name in made:
+            yield from (f'node_pool "{name}" {{', '  capabilities = ["read", "write"]', "}", "")
+    if group.spec.servers is not None:
+        yield "# Introduces servers to each other, and makes gossip forget dead ones."
+        yield from ("agent {", '  policy = "write"', "}", "")
+    yield "# Whether scheduling is paused" + (
+        ", and what autopilot says of the servers." if group.spec.servers else "."
+    )
+    yield from ("operator {", '  policy = "read"', "}")

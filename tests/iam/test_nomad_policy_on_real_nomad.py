@@ -1,0 +1,142 @@
+"""The Nomad policy held against a real Nomad with ACLs: it is enough, and each of its rules is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import pytest
+
+from providers.http import Answer
+from providers.nomad.client import NomadCluster
+from providers.nomad.door import RealNomadDoor
+from providers.nomad.settings import NomadSettings
+from providers.stores.nomad_locks import NomadLocks
+from providers.stores.nomad_variables import NomadVariables
+from reconciler.iam import nomad_policy
+from schemas.faults import Fault
+from support.builders import GROUP, a_group, a_pool
+from support.real_nomad import needs_nomad, started
+
+pytestmark = [needs_nomad, pytest.mark.xdist_group("real nomad with acl")]
+
+NOBODY = "00000000-0000-0000-0000-000000000000"
+DENIED = re.compile(r"40[13] ")
+
+
+def asked(address: str, method: str, path: str, body: object = None, *, token: str = "") -> Any:
+    content = json.dumps(body).encode() if body is not None else None
+    request = urllib.request.Request(address + path, content, {"X-Nomad-Token": token}, method=method)  # noqa: S310
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        return json.loads(answer.read() or b"null")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guarded:
+    """A Nomad with ACLs, and its management token."""
+
+    address: str
+    management: str
+
+    def token(self, rules: str) -> str:
+        """Make a token that may do what these rules say."""
+        name = f"rules-{abs(hash(rules))}"
+        asked(self.address, "PUT", f"/v1/acl/policy/{name}", {"Name": name, "Rules": rules}, token=self.management)
+        made = {"Type": "client", "Policies": [name]}
+        return str(asked(self.address, "PUT", "/v1/acl/token", made, token=self.management)["SecretID"])
+
+
+@pytest.fixture(scope="module")
+def nomad() -> Iterator[Guarded]:
+    with started(servers=1, clients=0, extra={"acl": {"enabled": True}}) as cluster:
+        (url,) = cluster.urls
+        management = str(asked(url, "PUT", "/v1/acl/bootstrap")["SecretID"])
+        asked(url, "PUT", "/v1/namespace/other", {"Name": "other"}, token=management)
+        yield Guarded(address=url, management=management)
+
+
+Call = Callable[[NomadCluster], Awaitable[object]]
+
+
+def _plainly(_: Answer) -> None:
+    return None
+
+
+CALLS: dict[str, Call] = {
+    "nodes": lambda n: n.nodes(),
+    "jobs": lambda n: n.jobs(),
+    "jobs of a namespace": lambda n: n.channel.read("/v1/jobs", (("namespace", "other"),), decode=_plainly),
+    "evaluations": lambda n: n.evaluations(),
+    "allocations": lambda n: n.allocations(),
+    "node pools": lambda n: n.channel.read("/v1/node/pool/default", decode=_plainly),  # the list narrows silently
+    "make a node pool": lambda n: n.create_node_pool("gpu"),
+    "broker": lambda n: n.broker_paused(),
+    "autopilot": lambda n: n.autopilot(),
+    "gossip": lambda n: n.members(),
+    "forget a server": lambda n: n.force_leave("nobody.global"),
+    "drain": lambda n: n.effects.drain(NOBODY, deadline=timedelta(minutes=1)),
+    "eligibility": lambda n: n.effects.set_eligibility(NOBODY, eligible=False),
+    "purge": lambda n: n.effects.purge(NOBODY),
+    "journal": lambda n: NomadVariables(n.channel).read(f"nomad-reconciler/{GROUP}/journal"),
+    "lock": lambda n: NomadLocks(n.channel).acquire(f"nomad-reconciler/{GROUP}/lock", holder="a test"),
+}
+
+
+def denied(nomad: Guarded, rules: str) -> set[str]:
+    """Name the calls for which a token with these rules has no right; other refusals are Nomad's business."""
+    settings = NomadSettings(token=nomad.token(rules))
+    found: set[str] = set()
+
+    async def all_calls() -> None:
+        async with RealNomadDoor(settings) as door:
+            cluster = door.at([nomad.address])
+            for name, call in CALLS.items():
+                try:
+                    await call(cluster)
+                except Fault as fault:
+                    if DENIED.search(fault.message):
+                        found.add(name)
+
+    with contextlib.suppress(urllib.error.HTTPError):  # made anew by each token
+        asked(nomad.address, "DELETE", "/v1/node/pool/gpu", token=nomad.management)
+    anyio.run(all_calls)
+    return found
+
+
+def policy() -> str:
+    return nomad_policy(a_group(pools=[a_pool(nodePool="gpu")]))
+
+
+def test_a_token_with_the_policy_may_make_every_call(nomad: Guarded) -> None:
+    assert denied(nomad, policy()) == set()
+
+
+@pytest.mark.parametrize("rule", [b.split(" {")[0].splitlines()[-1] for b in policy().split("\n\n")])
+def test_without_any_one_of_its_rules_a_call_is_denied(nomad: Guarded, rule: str) -> None:
+    rest = "\n\n".join(block for block in policy().split("\n\n") if f"{rule} {{" not in block)
+
+    assert denied(nomad, rest)
+
+
+def test_a_policy_for_servers_alone_may_drain_nothing(nomad: Guarded) -> None:
+    assert denied(nomad, nomad_policy(a_group())) == {"make a node pool", "drain", "eligibility", "purge"}
+
+
+def test_no_policy_grants_what_raft_wants(nomad: Guarded) -> None:
+    """Why server steps need a management token."""
+    settings = NomadSettings(token=nomad.token(policy()))
+
+    async def raft() -> None:
+        async with RealNomadDoor(settings) as door:
+            await door.at([nomad.address]).raft_configuration()
+
+    with pytest.raises(Fault, match="403"):
+        anyio.run(raft)
