@@ -103,6 +103,7 @@ class Journal:
         self._path = f"nomad-reconciler/{group}/journal"
         self._index = 0
         self._ledger: Ledger | None = None
+        self._written_in = self._term = ""
 
     @property
     def ledger(self) -> Ledger | None:
@@ -114,14 +115,24 @@ class Journal:
         entry = await self._store.read(self._path)
         self._index = entry.index if entry else 0
         self._ledger = _decode(entry.items, self._path) if entry else None
+        self._written_in = entry.items.get("term", "") if entry else ""
         return self._ledger
+
+    async def begin(self, term: str) -> None:
+        """Write under a new term from now on; a record of another one is written anew, so that its writer is refused.
+
+        Raises what ``write`` raises.
+        """
+        self._term = term
+        if self._ledger is not None and self._written_in != term:
+            await self.write(self._ledger)
 
     async def write(self, ledger: Ledger) -> None:
         """Write the record whole, if nobody else wrote since it was read.
 
         Raises RefusedError(CONFLICT) when somebody did, UnansweredError when it was not written.
         """
-        items = _encode(ledger)
+        items = {**_encode(ledger), **({"term": self._term} if self._term else {})}
         try:
             self._index = await self._store.write(self._path, items, index=self._index)
         except OutcomeUnknownError as fault:
@@ -132,7 +143,7 @@ class Journal:
         except RefusedError:
             self._ledger = None  # somebody else's is there: read it before anything else is done
             raise
-        self._ledger = ledger
+        self._ledger, self._written_in = ledger, self._term
 
 
 def _encode(ledger: Ledger) -> dict[str, str]:

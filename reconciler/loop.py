@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -10,14 +10,17 @@ from reconciler.arbiter import arbitrate, freeze
 from reconciler.errors import JournalBrokenError
 from reconciler.executor import Executor
 from reconciler.journal import Journal, Ledger, open_intents
-from reconciler.observe import Observer, forgotten
-from reconciler.ports import Clock, Ec2, NomadDoor, Store
+from reconciler.leadership import Leader, fenced
+from reconciler.observe import Ground, Observer, forgotten
+from reconciler.ports import Clock, Ec2, Locks, NomadDoor, Store
 from reconciler.reconcilers import plan_all
 from reconciler.reconcilers.servers import remembered
 from schemas.catalogue import Catalogue
 from schemas.document import ClusterGroup
 from schemas.faults import Fault, Source
+from schemas.names import formed_marker
 from schemas.plan import Outcome, Plan, Reason, Result
+from schemas.record import EXPIRY
 from schemas.world import Claim, Snapshot
 
 PACE_BUSY = 1.0  # seconds between ticks while an intent is open or a short clock runs
@@ -37,6 +40,13 @@ class Ports:
     catalogue: Catalogue
     new_id: Callable[[], str]
     chance: Callable[[], float]  # 0 to 1, for jitter alone
+    locks: Locks | None = None  # none: nobody else can act on this world
+    holder: str = ""  # who we are, for those whom our lock keeps waiting
+    found: Callable[[Sequence[str]], None] = lambda _: None  # told where Nomad is, which keeps the store
+
+
+Outside = Callable[[ClusterGroup], Ports]
+"""Finds a group's ports; one group has one region, one cluster and one store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +58,7 @@ class Tick:
     plan: Plan
     outcomes: tuple[Outcome, ...] = ()  # of resumed intents first, then of the plan's actions
     open_intents: int = 0
+    led_by: str = ""  # another replica: we only looked
 
     @property
     def overdue(self) -> tuple[Claim, ...]:
@@ -61,7 +72,7 @@ class Tick:
         """Nothing to do, nothing begun, nothing on its way, no clock that would act (semantics §12)."""
         under_way = len(self.snapshot.claims) > len(self.overdue)
         passing = any(hold.passing for hold in self.plan.holds)
-        return not (self.plan.actions or self.outcomes or self.open_intents or under_way or passing)
+        return not (self.led_by or self.plan.actions or self.outcomes or self.open_intents or under_way or passing)
 
     @property
     def failed(self) -> bool:
@@ -85,11 +96,19 @@ class GroupLoop:
         self._observer = Observer(
             group=group, catalogue=ports.catalogue, clock=ports.clock, ec2=ports.ec2, door=ports.nomad
         )
+        self._leader = (
+            Leader(ports.locks, ports.store, group.metadata.name, holder=ports.holder) if ports.locks else None
+        )
         self._failures = 0
+
+    @property
+    def clock(self) -> Clock:
+        """The clock by which its ticks are timed."""
+        return self._ports.clock
 
     async def plan(self) -> Tick:
         """Look and decide; change nothing."""
-        snapshot = await self._look()
+        snapshot = await self._look(await self._ground())
         snapshot = replace(snapshot, record=remembered(snapshot, self.group))
         return self._tick(snapshot, self._decide(snapshot), (), open_intents(self._journal.ledger))
 
@@ -97,17 +116,32 @@ class GroupLoop:
         """Look, resume what was cut short, decide, do. Under ``mode: observe`` and ``paused`` nothing is done."""
         if self.group.spec.mode != "enforce":
             return await self.plan()
-        snapshot = await self._look()
-        executor = Executor(
-            group=self.group,
-            clock=self._ports.clock,
-            ec2=self._ports.ec2,
-            nomad=self._ports.nomad.at(self._observer.addresses(snapshot.instances)),
-            journal=self._journal,
-        )
+        ground = await self._ground()
+        if self._leader is None:
+            return await self._act(ground, None)
+        fault = None
+        try:
+            if (other := await self._leader.stand()) is not None:
+                return self._standby(ground, other)
+        except Fault as silent:
+            fault = silent.message
+        async with self._leader.kept():
+            return await self._act(ground, fault)
+
+    async def resign(self) -> None:
+        """Let another replica lead at once."""
+        if self._leader is not None:
+            await self._leader.resign()
+
+    async def _act(self, ground: Ground, store_fault: str | None) -> Tick:
+        snapshot = await self._look(ground, store_fault)
+        ec2, nomad = self._ports.ec2, self._ports.nomad.at(ground.addresses)
+        if self._leader is not None:
+            ec2, nomad = fenced(ec2, self._leader.check), fenced(nomad, self._leader.check)
+        executor = Executor(group=self.group, clock=self.clock, ec2=ec2, nomad=nomad, journal=self._journal)
         outcomes = [] if freeze(snapshot) else await executor.resume()
         if outcomes:
-            snapshot = await self._look()  # what they gave counts
+            snapshot = await self._look(await self._ground(), store_fault)  # what they gave counts
         snapshot = await self._keep_house(snapshot)
         plan = self._decide(snapshot)
         for action in plan.actions:
@@ -137,15 +171,40 @@ class GroupLoop:
     def _tick(self, snapshot: Snapshot, plan: Plan, outcomes: tuple[Outcome, ...], open_intents: int) -> Tick:
         return Tick(group=self.group, snapshot=snapshot, plan=plan, outcomes=outcomes, open_intents=open_intents)
 
-    async def _look(self) -> Snapshot:
-        fault = why = None
-        try:
-            await self._journal.read()
-        except Fault as silent:
-            fault = silent.message
-        except JournalBrokenError as broken:
-            fault = why = str(broken)
-        snapshot = await self._observer.observe(None if fault else self._journal.ledger, fault)
+    def _standby(self, ground: Ground, other: str) -> Tick:
+        """Tell who leads, and ask nothing more."""
+        said = f"not asked: {other} holds the lock of this group"
+        snapshot = Snapshot(
+            observed_at=ground.at,
+            catalogue=self._ports.catalogue,
+            instances=ground.instances,
+            templates=ground.templates,
+            unanswered={**ground.unanswered, Source.NOMAD: said, Source.STORE: said},
+        )
+        held = Plan.held("group", Reason.LED_ELSEWHERE, f"{other} holds the lock of this group and acts for it")
+        return replace(self._tick(snapshot, held, (), 0), led_by=other)
+
+    async def _ground(self) -> Ground:
+        ground = await self._observer.ground()
+        self._ports.found(ground.addresses)
+        if self._leader is not None:
+            marked = formed_marker(self.group.metadata.name) in ground.templates
+            known = Source.EC2 not in ground.unanswered
+            self._leader.forming = self.group.spec.servers is not None and known and not marked
+        return ground
+
+    async def _look(self, ground: Ground, fault: str | None = None) -> Snapshot:
+        why = None
+        if fault is None:
+            try:
+                await self._journal.read()
+                if self._leader is not None and self._leader.term:
+                    await self._journal.begin(self._leader.term)
+            except Fault as silent:
+                fault = silent.message
+            except JournalBrokenError as broken:
+                fault = why = str(broken)
+        snapshot = await self._observer.observe(ground, None if fault else self._journal.ledger, fault)
         return replace(snapshot, journal_broken=why)
 
     async def _keep_house(self, snapshot: Snapshot) -> Snapshot:
@@ -179,15 +238,33 @@ class Run:
     waited_out: bool = False  # --wait ran out before all had converged
 
 
-async def run_once(loop: GroupLoop, clock: Clock, *, wait: timedelta | None, report: Report) -> Run:
-    """Make one pass, or with ``wait`` as many as it takes until converged or the time is over."""
+async def run_once(loop: GroupLoop, *, wait: timedelta | None, report: Report) -> Run:
+    """Make one pass, or with ``wait`` as many as it takes until converged or the time is over.
+
+    A lock held elsewhere is waited for through one expiry: whoever still has it then is alive.
+    """
+    try:
+        return await _passes(loop, wait=wait, report=report)
+    finally:
+        await loop.resign()
+
+
+async def _passes(loop: GroupLoop, *, wait: timedelta | None, report: Report) -> Run:
+    clock = loop.clock
     until = clock.now() + wait if wait is not None else None
-    done = 0
+    led_until = clock.now() + timedelta(seconds=EXPIRY + PACE_BUSY)
+    done, told = 0, False
     while True:
         tick = await loop.tick()
+        if tick.led_by and clock.now() < led_until:
+            if not told:
+                report(tick)
+            told = True
+            await clock.sleep(PACE_BUSY)
+            continue
         done += sum(outcome.result in {Result.DONE, Result.PARTLY} for outcome in tick.outcomes)
         report(tick)
-        if until is None or tick.converged or loop.group.spec.mode != "enforce":
+        if until is None or tick.led_by or tick.converged or loop.group.spec.mode != "enforce":
             return Run(last=tick, done=done)
         pause = loop.pause(tick)
         if clock.now() + timedelta(seconds=pause) > until:
@@ -196,23 +273,26 @@ async def run_once(loop: GroupLoop, clock: Clock, *, wait: timedelta | None, rep
 
 
 async def run_for_ever(
-    loop: GroupLoop, clock: Clock, *, report: Report, surprised: Callable[[ClusterGroup, Exception], None]
+    loop: GroupLoop, *, report: Report, surprised: Callable[[ClusterGroup, Exception], None]
 ) -> None:
     """Tick until cancelled. A mistake of ours in one group's tick is told, and stops neither it nor the others."""
-    while True:
-        pause = PACE_MOST
-        try:
-            tick = await loop.tick()
-        except Exception as mistake:  # noqa: BLE001 - the one place where a service outlives its own mistakes
-            surprised(loop.group, mistake)
-        else:
-            report(tick)
-            pause = loop.pause(tick)
-        await clock.sleep(pause)
+    try:
+        while True:
+            pause = PACE_MOST
+            try:
+                tick = await loop.tick()
+            except Exception as mistake:  # noqa: BLE001 - the one place where a service outlives its own mistakes
+                surprised(loop.group, mistake)
+            else:
+                report(tick)
+                pause = loop.pause(tick)
+            await loop.clock.sleep(pause)
+    finally:
+        await loop.resign()
 
 
 BLOCKED = {Reason.SOURCE_UNANSWERED, Reason.FROZEN, Reason.WRONG_CLUSTER}
-WORST_FIRST = (69, 1, 3, 0)
+WORST_FIRST = (69, 1, 3, 5, 0)
 
 
 def exit_code(runs: list[Run]) -> int:
@@ -222,6 +302,8 @@ def exit_code(runs: list[Run]) -> int:
 
 def _exit_code(run: Run) -> int:
     tick = run.last
+    if tick.led_by:
+        return 5
     if not run.done and any(hold.reason in BLOCKED for hold in tick.plan.holds):
         return 69
     if run.waited_out:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +12,7 @@ import anyio
 
 from reconciler.journal import Ledger
 from reconciler.ports import Clock, Ec2, Nomad, NomadDoor
+from reconciler.surroundings import Surroundings, look_around
 from reconciler.witnesses import Witnesses
 from schemas.catalogue import Catalogue
 from schemas.document import ClusterGroup
@@ -24,6 +25,19 @@ FORGET = timedelta(hours=1)  # a claim whose machines nobody has ever seen for s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What the account said, and where Nomad is therefore to be found (hosts or URLs; none: nowhere yet)."""
+
+    at: datetime
+    instances: tuple[Instance, ...]
+    templates: frozenset[str]
+    spot_prices: Mapping[tuple[str, str], float]
+    around: Surroundings
+    addresses: tuple[str, ...]
+    unanswered: Mapping[Source, str]
+
+
+@dataclass(slots=True, kw_only=True)
 class Observer:
     """Asks the ports for all that a tick of one group needs to know."""
 
@@ -32,25 +46,46 @@ class Observer:
     clock: Clock
     ec2: Ec2
     door: NomadDoor
+    _known: tuple[str, ...] = ()  # where Nomad was, for as long as EC2 is silent
 
-    async def observe(self, ledger: Ledger | None, store_fault: str | None = None) -> Snapshot:
-        """Look at everything once. ``ledger`` is the journal as just read; ``store_fault`` says why it was not."""
-        now = self.clock.now()
-        asked = _Answers()
-        if store_fault is not None:
-            asked.unanswered[Source.STORE] = store_fault
+    async def ground(self) -> Ground:
+        """Look at the account first: it tells where Nomad is, and Nomad keeps the store."""
+        now, asked = self.clock.now(), _Answers()
         instances, templates, spot = await self._ask_ec2(asked)
-        addresses = self.addresses(instances)
-        nomad = self.door.at(addresses)
-        views, look = await self._ask_servers(nomad, instances, templates, addresses)
-        found = await self._ask_nomad(asked, nomad, addresses)
-        return Snapshot(
-            observed_at=now,
-            catalogue=self.catalogue,
-            unanswered=asked.unanswered,
+        around = await look_around(self.ec2, self.group, self.catalogue, instances)
+        addresses = self._addresses(instances)
+        if not addresses and Source.EC2 in asked.unanswered:
+            addresses = self._known
+        self._known = addresses
+        return Ground(
+            at=now,
             instances=instances,
             templates=templates,
             spot_prices=spot,
+            around=around,
+            addresses=addresses,
+            unanswered=asked.unanswered,
+        )
+
+    async def observe(self, ground: Ground, ledger: Ledger | None, store_fault: str | None = None) -> Snapshot:
+        """Look at the rest. ``ledger`` is the journal as just read; ``store_fault`` says why it was not."""
+        now, asked = ground.at, _Answers()
+        asked.unanswered |= ground.unanswered
+        if store_fault is not None:
+            asked.unanswered[Source.STORE] = store_fault
+        nomad = self.door.at(ground.addresses)
+        views, look = await self._ask_servers(nomad, ground)
+        found = await self._ask_nomad(asked, nomad, ground.addresses)
+        return Snapshot(
+            observed_at=now,
+            catalogue=ground.around.catalogue,
+            unanswered=asked.unanswered,
+            instances=ground.instances,
+            templates=ground.templates,
+            spot_prices=ground.spot_prices,
+            on_demand_prices=ground.around.supply.on_demand,
+            supply=ground.around.supply,
+            trouble=ground.around.trouble,
             servers=views,
             look=look,
             record=ledger.servers if ledger else ServersRecord(),
@@ -62,23 +97,21 @@ class Observer:
             **found,
         )
 
-    def addresses(self, instances: Sequence[Instance]) -> tuple[str, ...]:
+    def _addresses(self, instances: Sequence[Instance]) -> tuple[str, ...]:
         """Say where Nomad is: the document's address, else our running servers' private ones, the oldest first."""
         if self.group.spec.nomad.address:
-            return (host_of(self.group.spec.nomad.address),)
+            return (self.group.spec.nomad.address,)
         running = [i for i in instances if i.role == Role.SERVER and i.state == "running"]
         return tuple(i.private_ip for i in sorted(running, key=lambda i: (i.launched_at, i.private_ip)))
 
-    async def _ask_servers(
-        self, nomad: Nomad, instances: Sequence[Instance], templates: frozenset[str], addresses: Sequence[str]
-    ) -> tuple[tuple[ServerView, ...], ServersLook]:
+    async def _ask_servers(self, nomad: Nomad, ground: Ground) -> tuple[tuple[ServerView, ...], ServersLook]:
         """Ask all witnesses about the servers; while they form there is no leader yet to be asked."""
         if self.group.spec.servers is None:
             return (), ServersLook()
         witnesses = Witnesses(clock=self.clock, ec2=self.ec2, nomad=nomad)
-        if formed_marker(self.group.metadata.name) not in templates:
-            return await witnesses.views(sorted(addresses)), ServersLook()
-        return await witnesses.look(instances)
+        if formed_marker(self.group.metadata.name) not in ground.templates:
+            return await witnesses.forming(ground.instances, sorted(host_of(a) for a in ground.addresses))
+        return await witnesses.look(ground.instances)
 
     async def _ask_ec2(
         self, asked: _Answers

@@ -6,13 +6,15 @@ and ``OutcomeUnknownError`` (sent, no answer: it may have happened). See ``schem
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from schemas.nomad_plan import JobPlan
-from schemas.record import Record
+from schemas.record import Lease, Record
 from schemas.servers import Autopilot, Member, StateSnapshot
+from schemas.supply import Supply
+from schemas.trouble import Trouble
 from schemas.world import (
     Address,
     Allocation,
@@ -93,6 +95,17 @@ class Ec2(Protocol):
 
     async def impaired(self, instance_ids: Sequence[str]) -> frozenset[str]:
         """Tell which of these running instances EC2's status checks call failed (DescribeInstanceStatus)."""
+        ...
+
+    async def trouble(self, instance_ids: Sequence[str]) -> Trouble:
+        """Tell what EC2 has against these running instances: checks, dates, closed spot requests; a minute old."""
+        ...
+
+    async def supply(self, *, zones: Sequence[str], subnets: Sequence[str], known: Collection[str]) -> Supply:
+        """Tell what the zones sell, at which on-demand prices, and how much room the subnets have.
+
+        ``known`` names the types that need no description. Answers are kept for hours; who is silent is named in it.
+        """
         ...
 
     async def create_fleet(self, request: FleetRequest) -> FleetAnswer:
@@ -206,4 +219,26 @@ class Store(Protocol):
 
         Raises RefusedError(CONFLICT) when somebody else wrote first.
         """
+        ...
+
+
+class Locks(Protocol):
+    """Locks on records of the store, for one holder at a time; ``schemas.record`` has their times."""
+
+    async def acquire(self, path: str, *, holder: str) -> Lease | None:
+        """Take the lock, and write the holder's name into its record; None: somebody has it.
+
+        Raises OutcomeUnknownError when it may have been taken: then nobody uses it, and it expires.
+        """
+        ...
+
+    async def renew(self, lease: Lease) -> Lease:
+        """Keep the lock from now on. Raises RefusedError(CONFLICT) when it is not ours any more.
+
+        After any other fault it is ours as long as the lease says, and no longer.
+        """
+        ...
+
+    async def release(self, lease: Lease) -> bool:
+        """Give the lock back, so that nobody has to wait; one that is over by our clock is left to expire."""
         ...

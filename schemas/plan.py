@@ -29,6 +29,7 @@ class Reason(StrEnum):
     SURPLUS = "Surplus"
     OUTDATED = "Outdated"
     MARKED = "Marked"
+    SPREAD = "Spread"
     # why it is not done, though it will be soon without anybody's help
     SERVERS_FORMING = "ServersForming"
     SERVER_JOINING = "ServerJoining"
@@ -49,10 +50,12 @@ class Reason(StrEnum):
     BROKER_PAUSED = "BrokerPaused"
     BOOT_FAILING = "BootFailing"
     ROLLOUT_HALTED = "RolloutHalted"
+    DOWNGRADE = "Downgrade"
     GIVEN_UP = "GivenUp"
     FROZEN = "Frozen"
     PAUSED = "Paused"
     OBSERVING = "Observing"
+    LED_ELSEWHERE = "LedElsewhere"
     NOT_IMPLEMENTED = "NotImplemented"
     WRONG_CLUSTER = "WrongCluster"
     REFUSED = "Refused"
@@ -240,7 +243,7 @@ class AddServer:
     claim: str
     template: Template  # the whole request: name, type and subnet too
     zone: str
-    cause: Reason  # MISSING, OUTDATED or MARKED
+    cause: Reason  # MISSING, OUTDATED, MARKED or SPREAD
     change: QuorumChange
     reason: str
     price: float

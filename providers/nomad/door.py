@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 
 from providers.http import App, Http
 from providers.nomad.channel import Channel, Pools
-from providers.nomad.client import NomadCluster
+from providers.nomad.client import NomadCluster, Spawn
 from providers.nomad.memory import Memory
 from providers.nomad.settings import NomadSettings
 
@@ -27,9 +27,15 @@ class RealNomadDoor:
         *,
         app: App | None = None,
         chance: Callable[[], float] = random.random,
+        spawn: Spawn | None = None,
     ) -> None:
-        """Read the TLS files now (raises SettingsError). ``app``: an API in this process instead of the network."""
+        """Read the TLS files now (raises SettingsError). ``app``: an API in this process instead of the network.
+
+        ``spawn`` starts what goes on between ticks, where there is somebody who ends it; ``aclose`` is then all that is
+        left to be done.
+        """
         context = settings.context() if app is None else None
+        self._spawn = spawn
         self._settings, self._chance = settings, chance
         self._pools = Pools(make=lambda socket: Http(tls=context, socket=socket, app=app))
         self._known: dict[tuple[str, ...], NomadCluster] = {}
@@ -45,6 +51,10 @@ class RealNomadDoor:
             self._group.cancel_scope.cancel()
             await self._group.__aexit__(None, None, None)
             self._group = None
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
         await self._pools.aclose()
 
     def at(self, addresses: Sequence[str]) -> NomadCluster:
@@ -53,7 +63,9 @@ class RealNomadDoor:
         cluster = self._known.pop(key, None)
         if cluster is None:
             channel = Channel(self._pools, self._settings, key, chance=self._chance)
-            cluster = NomadCluster(channel, self._memory(key), self._group.start_soon if self._group else None)
+            cluster = NomadCluster(
+                channel, self._memory(key), self._spawn or (self._group.start_soon if self._group else None)
+            )
         self._known[key] = cluster  # last asked for, last in order
         while len(self._known) > KEPT:
             del self._memories[old := next(iter(self._known))], self._known[old]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import msgspec
 
 from schemas.faults import Refusal, RefusedError, Source, UnansweredError
-from schemas.record import Record
+from schemas.record import Lease, Record
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (path TEXT PRIMARY KEY, items TEXT NOT NULL, idx INTEGER NOT NULL) STRICT;
@@ -40,6 +42,7 @@ class SqliteStore:
     def __init__(self, path: Path | None = None, *, read_only: bool = False) -> None:
         """Open the file for this process alone; without a path, keep all in memory. ``read_only``: it must be there."""
         name = str(path) if path else ":memory:"
+        self._locks: dict[str, Lease] = {}  # the file is one process's: a lock on it dies with the process
         self._world: Callable[[], bytes] | None = None
         try:
             where = f"{Path(name).absolute().as_uri()}?mode=ro" if read_only else name
@@ -66,6 +69,39 @@ class SqliteStore:
 
     async def write(self, path: str, items: Mapping[str, str], *, index: int) -> int:
         """Write a whole record if its index is still ``index`` (0: it is not there yet), and give the new index."""
+        if path in self._locks and anyio.current_time() < self._locks[path].free_at:
+            raise RefusedError(Source.STORE, f"write {path}", "it is locked", why=Refusal.CONFLICT)
+        return self._put(path, items, index)
+
+    # --- locks, as Nomad's are
+
+    async def acquire(self, path: str, *, holder: str) -> Lease | None:
+        """Take the lock, and write the holder's name into its record; None: somebody has it."""
+        now, held = anyio.current_time(), self._locks.get(path)
+        if held is not None and now < held.free_at:
+            return None
+        record = await self.read(path)
+        index = self._put(path, {"holder": holder}, record.index if record else 0)
+        self._locks[path] = Lease(path=path, id=str(index), sent=now)
+        return self._locks[path]
+
+    async def renew(self, lease: Lease) -> Lease:
+        """Keep the lock from now on. Raises RefusedError(CONFLICT) when it is not ours any more."""
+        held = self._locks.get(lease.path)
+        if held is None or held.id != lease.id or anyio.current_time() >= held.free_at:
+            raise RefusedError(Source.STORE, f"renew {lease.path}", "the lock is not ours", why=Refusal.CONFLICT)
+        self._locks[lease.path] = replace(held, sent=anyio.current_time())
+        return self._locks[lease.path]
+
+    async def release(self, lease: Lease) -> bool:
+        """Give the lock back; one that is over by our clock is left to expire."""
+        held = self._locks.get(lease.path)
+        if held is None or held.id != lease.id or anyio.current_time() >= lease.until:
+            return False
+        del self._locks[lease.path]
+        return True
+
+    def _put(self, path: str, items: Mapping[str, str], index: int) -> int:
         text = msgspec.json.encode(items).decode()
         try:
             with self._transaction():

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reconciler import bootstrap
-from reconciler.cli.gather import Document, documents_of, open_sandbox
+from reconciler.cli.gather import Document, documents_of
 from reconciler.cli.options import Given
-from reconciler.loop import Ports, Run, Tick, exit_code
+from reconciler.cli.world import open_world
+from reconciler.loop import GroupLoop, Outside, Run, Tick, exit_code
 from reconciler.status import GroupStatus, status_of
 
 
@@ -30,10 +30,10 @@ class Seen:
 def look(given: Given) -> list[Seen]:
     """Look at every group that is asked for, by name; the world stays as it is."""
     documents = documents_of(given)
-    world = open_sandbox(given, keep=False)
+    world = open_world(given, keep=False)
 
-    async def every(ports: Ports) -> list[Tick]:
-        return [await loop.plan() for loop in bootstrap.loops([d.group for d in documents], ports)]
+    async def every(outside: Outside) -> list[Tick]:
+        return [await GroupLoop(d.group, outside(d.group)).plan() for d in documents]
 
     ticks = world.run(every)
     seen = [Seen(document=d, tick=t) for d, t in zip(documents, ticks, strict=True)]

@@ -63,7 +63,7 @@ def pack_one(workload: workloads.Workload, units: int, types: list[InstanceType]
 @click.argument("files", type=click.Path(exists=True, dir_okay=False, path_type=Path), nargs=-1, required=True)
 def main(*, max_vcpu: int | None, units: tuple[int, ...], steps: int | None, files: tuple[Path, ...]) -> None:
     """Pack workload FILES onto the shipped catalogue: cost, bound and effort, one line of JSON for each size."""
-    from reconciler.bootstrap import catalogue  # noqa: PLC0415 - --help and errors of usage need none
+    from reconciler.bootstrap.source import catalogue  # noqa: PLC0415 - --help and errors of usage need none
 
     types = tuple(catalogue().values())
     budget = Budget() if steps is None else Budget(steps=steps, most=steps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from reconciler import bootstrap
+from reconciler.bootstrap import source
 from reconciler.cli.gather import documents_of, unknown
 from reconciler.cli.options import Given
 from reconciler.cli.show.plain import print_plain, print_text
@@ -63,7 +63,7 @@ def _arch(group: ClusterGroup, machine: str, arch: str | None) -> str:
 
 def _archs(group: ClusterGroup, machine: str) -> list[str]:
     """Which architectures its types have, as far as there are images."""
-    catalogue = bootstrap.catalogue()
+    catalogue = source.catalogue()
     if machine == SERVERS and group.spec.servers is not None:
         first = catalogue.get(group.spec.servers.instance_types[0])
         return [first.arch if first else "x86_64"]
@@ -76,4 +76,4 @@ def _template(group: ClusterGroup, machine: str, arch: str) -> Template:
     if machine == SERVERS:
         return server_template(group, arch)
     pool = next(p for p in group.spec.pools if p.name == machine)
-    return pool_template(group, pool, arch, pool.instances.allowed(bootstrap.catalogue()))
+    return pool_template(group, pool, arch, pool.instances.allowed(source.catalogue()))

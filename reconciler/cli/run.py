@@ -10,15 +10,15 @@ from traceback import format_exception
 import anyio
 import click
 
-from reconciler import bootstrap
 from reconciler.cli.exits import FAILED, ExitError
-from reconciler.cli.gather import Document, documents_of, duration, open_sandbox
+from reconciler.cli.gather import Document, documents_of, duration
 from reconciler.cli.history import Histories
 from reconciler.cli.options import Given
 from reconciler.cli.show.progress import Progress
 from reconciler.cli.show.report import show_runs
+from reconciler.cli.world import open_world
 from reconciler.errors import ReconcilerError
-from reconciler.loop import GroupLoop, Ports, Run, Tick, exit_code, run_for_ever, run_once
+from reconciler.loop import GroupLoop, Outside, Run, Tick, exit_code, run_for_ever, run_once
 from schemas.document import ClusterGroup
 
 
@@ -29,11 +29,11 @@ def run(given: Given, *, once: bool, wait: str | None, digest: str | None) -> No
     if digest is not None and len(documents) > 1:
         names = ", ".join(d.group.metadata.name for d in documents)
         raise click.UsageError(f"--digest names the plan of one group: choose it with --group ({names})")
-    world = open_sandbox(given)
+    world = open_world(given)
     groups = [document.group for document in documents]
     if not once:
         with Progress(groups, verbose=given.verbose, dated=True) as progress:
-            world.run_in_real_time(lambda ports: _for_ever(documents, ports, progress))
+            world.run_in_real_time(lambda outside: _for_ever(documents, outside, progress))
         return
     histories = Histories()
     with Progress(groups, verbose=given.verbose) as progress:
@@ -42,14 +42,14 @@ def run(given: Given, *, once: bool, wait: str | None, digest: str | None) -> No
             histories.add(tick)
             progress.tick(tick)
 
-        async def all_groups(ports: Ports) -> list[Run]:
-            loops = bootstrap.loops(groups, ports)
+        async def all_groups(outside: Outside) -> list[Run]:
+            loops = [GroupLoop(group, outside(group)) for group in groups]
             if digest is not None:
                 await _check_digest(loops, digest)
             runs: list[Run] = []
 
             async def one(loop: GroupLoop) -> None:
-                runs.append(await run_once(loop, ports.clock, wait=waiting, report=report))
+                runs.append(await run_once(loop, wait=waiting, report=report))
 
             try:
                 async with anyio.create_task_group() as tasks:
@@ -70,7 +70,7 @@ def _first(several: BaseExceptionGroup[ReconcilerError]) -> ReconcilerError:
     return _first(found) if isinstance(found, BaseExceptionGroup) else found
 
 
-async def _for_ever(documents: Sequence[Document], ports: Ports, progress: Progress) -> None:
+async def _for_ever(documents: Sequence[Document], outside: Outside, progress: Progress) -> None:
     """Tick all groups until SIGTERM, which is how a service is told to end: what is begun is in the journal."""
 
     def surprised(group: ClusterGroup, mistake: Exception) -> None:
@@ -78,8 +78,8 @@ async def _for_ever(documents: Sequence[Document], ports: Ports, progress: Progr
         click.echo(f"{group.metadata.name}: a mistake of ours, above; tried again in a minute", err=True)
 
     async with anyio.create_task_group() as tasks:
-        for loop in bootstrap.loops([d.group for d in documents], ports):
-            tasks.start_soon(partial(run_for_ever, loop, ports.clock, report=progress.tick, surprised=surprised))
+        for loop in [GroupLoop(d.group, outside(d.group)) for d in documents]:
+            tasks.start_soon(partial(run_for_ever, loop, report=progress.tick, surprised=surprised))
         with anyio.open_signal_receiver(signal.SIGTERM) as signals:
             async for _ in signals:
                 tasks.cancel_scope.cancel()

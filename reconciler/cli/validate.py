@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler import bootstrap
+from reconciler.bootstrap import source
 from reconciler.cli.exits import INVALID, USAGE, ExitError
 from reconciler.cli.gather import documents_of, problems
 from reconciler.cli.options import Given
@@ -29,8 +29,8 @@ def validate(given: Given) -> None:
 def _for_programs(given: Given) -> None:
     """Print everything as data: documents, problems, warnings."""
     try:
-        loaded = bootstrap.documents(given.files)
-    except bootstrap.NoDocumentError as error:
+        loaded = source.documents(given.files)
+    except source.NoDocumentError as error:
         raise ExitError(USAGE, f"Error: {error}") from error
     documents = [
         {"file": one.file, "name": one.group.metadata.name, "digest": one.digest}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.bootstrap import NoDocumentError, documents
+from reconciler.bootstrap.source import NoDocumentError, documents
 
 SERVERS = "  servers: {count: 3}\n"
 DOCUMENT = """\

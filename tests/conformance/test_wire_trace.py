@@ -88,7 +88,7 @@ def play(seed: int, opened: Open) -> Trace:
                 new_id=kernel.new_id,
                 chance=lambda: kernel.chance().random(),
             )
-            run = await run_once(GroupLoop(the_demo(), ports), clock, wait=timedelta(minutes=10), report=note)
+            run = await run_once(GroupLoop(the_demo(), ports), wait=timedelta(minutes=10), report=note)
             trace.converged = run.last.converged
 
     run_virtual(work, start=world.now)

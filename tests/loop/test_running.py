@@ -20,8 +20,9 @@ from support.clock import StoppedClock
 class _Stumbling:
     """A group whose every second tick meets a mistake of ours."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: StoppedClock) -> None:
         self.group = a_group()
+        self.clock = clock
         self.ticks = 0
 
     async def tick(self) -> Tick:
@@ -32,6 +33,9 @@ class _Stumbling:
 
     def pause(self, tick: Tick) -> float:
         return 10.0
+
+    async def resign(self) -> None:
+        return
 
 
 def test_a_mistake_in_one_tick_is_told_and_the_next_tick_comes() -> None:
@@ -44,7 +48,7 @@ def test_a_mistake_in_one_tick_is_told_and_the_next_tick_comes() -> None:
 
     async def work() -> None:
         with clock.ending():
-            await run_for_ever(cast("GroupLoop", _Stumbling()), clock, report=seen.append, surprised=surprised)
+            await run_for_ever(cast("GroupLoop", _Stumbling(clock)), report=seen.append, surprised=surprised)
 
     anyio.run(work)
     assert told == ["prod: a mistake"] * 2

@@ -1,0 +1,181 @@
+"""The real Nomad and EC2 as the outside, reached as Nomad's and AWS's own tools reach them."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import anyio
+
+from providers.aws.clients import Clients
+from providers.ec2.provider import AwsEc2
+from providers.nomad.client import Spawn
+from providers.nomad.door import RealNomadDoor
+from providers.nomad.settings import DEFAULT_ADDRESS, NomadSettings, SettingsError
+from providers.stores.nomad_locks import NomadLocks
+from providers.stores.nomad_variables import NomadVariables
+from reconciler.bootstrap.source import catalogue
+from reconciler.loop import Outside, Ports
+from schemas.document import ClusterGroup
+from schemas.faults import Source, UnansweredError
+from schemas.record import Lease, Record
+
+__all__ = ["RealWorld", "SettingsError"]
+
+T = TypeVar("T")
+
+
+class WallClock:
+    """The clock port on this machine's clock."""
+
+    def now(self) -> datetime:
+        """Give the time."""
+        return datetime.now(UTC)  # noqa: TID251 - this is the clock port
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await anyio.sleep(seconds)
+
+
+@dataclass(slots=True)
+class VariablesStore:
+    """The store and its locks in the managed cluster's variables, wherever that cluster is by now."""
+
+    door: RealNomadDoor
+    namespace: str
+    _addresses: tuple[str, ...] = ()
+
+    def found(self, addresses: Sequence[str]) -> None:
+        """Take notice of where Nomad is: servers come and go."""
+        self._addresses = tuple(addresses)
+
+    async def read(self, path: str) -> Record | None:
+        """Read a record."""
+        return await self._variables(path).read(path)
+
+    async def write(self, path: str, items: Mapping[str, str], *, index: int) -> int:
+        """Write a whole record if its index is still ``index``."""
+        return await self._variables(path).write(path, items, index=index)
+
+    async def acquire(self, path: str, *, holder: str) -> Lease | None:
+        """Take a lock."""
+        return await self._locks(path).acquire(path, holder=holder)
+
+    async def renew(self, lease: Lease) -> Lease:
+        """Keep a lock."""
+        return await self._locks(lease.path).renew(lease)
+
+    async def release(self, lease: Lease) -> bool:
+        """Give a lock back."""
+        return bool(self._addresses) and await self._locks(lease.path).release(lease)
+
+    def _variables(self, path: str) -> NomadVariables:
+        self._somewhere(path)
+        return NomadVariables(self.door.channel(self._addresses), namespace=self.namespace)
+
+    def _locks(self, path: str) -> NomadLocks:
+        self._somewhere(path)
+        return NomadLocks(self.door.channel(self._addresses), namespace=self.namespace)
+
+    def _somewhere(self, path: str) -> None:
+        if not self._addresses:
+            raise UnansweredError(Source.STORE, path, "no server of ours is running yet, and Nomad keeps the store")
+
+
+@dataclass(slots=True)
+class _Open:
+    """What is open while work goes on; each group's ports are made once."""
+
+    spawn: Spawn
+    clock: WallClock = field(default_factory=WallClock)
+    regions: dict[str, Clients] = field(default_factory=dict)
+    doors: dict[NomadSettings, RealNomadDoor] = field(default_factory=dict)
+    known: dict[str, Ports] = field(default_factory=dict)
+
+    def ports(self, group: ClusterGroup) -> Ports:
+        """Give a group's ports. Raises SettingsError."""
+        name = group.metadata.name
+        if name not in self.known:
+            self.known[name] = self._ports(group)
+        return self.known[name]
+
+    def _ports(self, group: ClusterGroup) -> Ports:
+        region = group.spec.aws.region
+        clients = self.regions.setdefault(region, Clients(region))
+        settings = settings_for(group, os.environ)
+        if settings not in self.doors:
+            self.doors[settings] = RealNomadDoor(settings, spawn=self.spawn)
+        door = self.doors[settings]
+        store = VariablesStore(door, settings.namespace)
+        return Ports(
+            clock=self.clock,
+            ec2=AwsEc2(clients, self.clock.now),
+            nomad=door,
+            store=store,
+            catalogue=catalogue(),
+            new_id=lambda: str(uuid.uuid4()),
+            chance=random.random,
+            locks=store,
+            holder=_ourselves(),
+            found=store.found,
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for door in self.doors.values():
+            await door.aclose()
+
+
+class RealWorld:
+    """The outside that costs money."""
+
+    def __init__(self) -> None:
+        """Look at the environment, so that what contradicts itself is told before anything is asked: SettingsError."""
+        NomadSettings.from_env(os.environ).context()
+
+    def run(self, work: Callable[[Outside], Awaitable[T]]) -> T:
+        """Run work to its end."""
+
+        async def opened() -> T:
+            results: list[T] = []
+            raised: Exception | None = None
+            async with anyio.create_task_group() as tasks:
+                there = _Open(tasks.start_soon)
+                try:
+                    results.append(await work(there.ports))
+                except Exception as error:  # noqa: BLE001 - raised below as it is, not as a group of one
+                    raised = error
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await there.aclose()
+                tasks.cancel_scope.cancel()
+            if raised is not None:
+                raise raised
+            return results[0]
+
+        return anyio.run(opened)
+
+    run_in_real_time = run
+
+
+def settings_for(group: ClusterGroup, environ: Mapping[str, str]) -> NomadSettings:
+    """Say how a group's cluster is reached: the document says where, the environment with which token and files.
+
+    A scheme and a port that an address leaves out are those of the document's address, else Nomad's own; with
+    ``nomad.tls`` our servers speak https.
+    """
+    nomad = group.spec.nomad
+    own = DEFAULT_ADDRESS.replace("http:", "https:") if nomad.tls else DEFAULT_ADDRESS
+    return replace(NomadSettings.from_env(environ), address=nomad.address or own, region=nomad.region)
+
+
+def _ourselves() -> str:
+    """Name this process for those whom its lock keeps waiting: its allocation, else host and process."""
+    allocation = os.environ.get("NOMAD_ALLOC_ID")
+    return f"allocation {allocation[:8]}" if allocation else f"{socket.gethostname()}, process {os.getpid()}"
