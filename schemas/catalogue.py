@@ -97,11 +97,12 @@ def matches_any(name: str, globs: tuple[str, ...]) -> bool:
 class Catalogue(Mapping[str, InstanceType]):
     """Instance types by name, in the order of their names."""
 
-    __slots__ = ("_found", "_types")
+    __slots__ = ("_extended", "_found", "_types")
 
     def __init__(self, types: Iterable[InstanceType]) -> None:
         self._types = {t.name: t for t in sorted(types, key=lambda t: t.name)}
         self._found: dict[tuple[tuple[str, ...], Requirement | None], tuple[InstanceType, ...]] = {}
+        self._extended: tuple[tuple[InstanceType, ...], Catalogue] | None = None
 
     def __getitem__(self, name: str) -> InstanceType:
         return self._types[name]
@@ -114,6 +115,14 @@ class Catalogue(Mapping[str, InstanceType]):
 
     def __repr__(self) -> str:
         return f"Catalogue({len(self)} types)"
+
+    def with_types(self, types: tuple[InstanceType, ...]) -> Catalogue:
+        """Give a catalogue with more types; the same one for the same types, itself for none."""
+        if not types:
+            return self
+        if self._extended is None or self._extended[0] != types:
+            self._extended = types, Catalogue([*self._types.values(), *types])
+        return self._extended[1]
 
     def matching(self, globs: Iterable[str] = (), require: Requirement | None = None) -> tuple[InstanceType, ...]:
         """List the types that match one of ``globs`` (none given: any name) and all of ``require``, by name."""

@@ -11,6 +11,8 @@ from functools import cached_property
 from schemas.catalogue import Catalogue
 from schemas.faults import Source
 from schemas.servers import Autopilot, Member, ServersRecord
+from schemas.supply import Supply
+from schemas.trouble import Trouble
 
 TAG = "nomad-reconciler:"
 TAG_CLUSTER, TAG_ROLE, TAG_POOL, TAG_CLAIM = f"{TAG}cluster", f"{TAG}role", f"{TAG}pool", f"{TAG}claim"
@@ -445,6 +447,8 @@ class Snapshot:
     templates: frozenset[str] = frozenset()  # names of ours
     spot_prices: Mapping[tuple[str, str], float] = field(default_factory=dict)  # (type, zone) → USD an hour
     on_demand_prices: Mapping[str, float] = field(default_factory=dict)  # by type; the shipped table where silent
+    supply: Supply = field(default_factory=Supply)  # what zones sell, free addresses, and how old all that is
+    trouble: Trouble = field(default_factory=Trouble)  # what EC2 has against machines that run
     # Nomad
     nodes: tuple[Node, ...] = ()
     jobs: tuple[Job, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,13 +20,19 @@ from providers.ec2.answers import (
 )
 from providers.ec2.content import template_from
 from providers.ec2.images import Image, Images
+from providers.ec2.supply import SupplyBoard
+from providers.ec2.trouble import ask_impaired, ask_trouble
 from providers.prices.kept import Kept
 from schemas.faults import Refusal, RefusedError, Source, UnansweredError
+from schemas.supply import Supply
+from schemas.trouble import Trouble
 from schemas.world import TAG_CLUSTER, Address, FleetAnswer, FleetRequest, Instance, Template
 
 SPOT_EVERY, SPOT_KEPT = timedelta(minutes=10), timedelta(hours=1)
 
 _PAGE: Final = 1000
+_TROUBLE: Final = {"asked_every": timedelta(minutes=1), "kept_for": timedelta(minutes=3)}
+_NO_ADDRESS: Final = "InsufficientFreeAddressesInSubnet"
 _TYPES_NAMED_MOST: Final = 200  # above it all rows are read, and ours picked
 _LINUX: Final = ("Linux/UNIX", "Linux/UNIX (Amazon VPC)")
 _ENDED_AT_ONCE: Final = 100
@@ -46,6 +52,8 @@ class AwsEc2:
         self._caller = Caller(Source.EC2, inline=inline)
         self._images = Images(clients)
         self._spot: dict[object, Kept[Mapping[tuple[str, str], float]]] = {}
+        self._supply = SupplyBoard(clients, now, inline=inline)
+        self._trouble: Kept[Trouble] = Kept(now, **_TROUBLE)
         self._templates: dict[str, Template] = {}  # as stored; a name always holds the same content
 
     # --- instances
@@ -84,11 +92,14 @@ class AwsEc2:
             return fleet_answer_from(answer, request, template, self._now())
 
         try:
-            return await self._caller.write(what, launch)
+            answer = await self._caller.write(what, launch)
         except RefusedError as no:
             if no.why is Refusal.INVALID:  # somebody removed it
                 self._templates.pop(request.template, None)
             raise
+        if any(error.code == _NO_ADDRESS for error in answer.errors):
+            self._supply.subnets_changed()
+        return answer
 
     async def terminate(self, instance_ids: Sequence[str]) -> None:
         """End machines; one that ends already is ended. RefusedError(INVALID): EC2 does not know one (yet).
@@ -165,16 +176,21 @@ class AwsEc2:
         """
 
         def pages() -> frozenset[str]:
-            ask = self._clients.ec2().get_paginator("describe_instance_status").paginate
-            found = {
-                status["InstanceId"]
-                for check in ("instance-status.status", "system-status.status")
-                for page in ask(Filters=[{"Name": check, "Values": ["impaired"]}], PaginationConfig={"PageSize": _PAGE})
-                for status in part(page, "InstanceStatuses")
-            }
-            return frozenset(found & set(instance_ids))
+            return frozenset({row["InstanceId"] for row in ask_impaired(self._clients)} & set(instance_ids))
 
         return await self._caller.read("DescribeInstanceStatus", pages)
+
+    async def trouble(self, instance_ids: Sequence[str]) -> Trouble:
+        """Tell what EC2 has against these running instances, at most a minute old; three, when EC2 is silent."""
+        told = await self._trouble.get(
+            lambda: self._caller.read("DescribeInstanceStatus", lambda: ask_trouble(self._clients, self._now))
+        )
+        return told.value.only(instance_ids)
+
+    async def supply(self, *, zones: Sequence[str], subnets: Sequence[str], known: Collection[str]) -> Supply:
+        """Tell what the zones sell and which room their subnets have, as far as it is known; never raises."""
+        spot = max((kept.last.at for kept in self._spot.values() if kept.last), default=None)
+        return replace(await self._supply.look(zones, subnets, known), spot_at=spot)
 
     # --- launch templates
 

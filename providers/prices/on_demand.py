@@ -11,10 +11,10 @@ from typing import Any, Final
 from providers.aws.call import Caller
 from providers.aws.clients import Clients
 from providers.ec2.answers import part
-from providers.prices.kept import Aged, Kept
+from providers.prices.kept import Kept
 from schemas.faults import Source, UnansweredError
 
-ASKED_EVERY, KEPT_FOR = timedelta(hours=12), timedelta(days=7)
+ASKED_EVERY, KEPT_FOR, RETRIED_EVERY = timedelta(hours=12), timedelta(days=7), timedelta(minutes=30)
 
 _ALIKE: Final = {
     "operatingSystem": "Linux",
@@ -32,21 +32,20 @@ _SOLD_AS: Final = (
 class OnDemandPrices:
     """Prices in USD an hour by type, read every twelve hours, kept a week through silence."""
 
-    def __init__(self, clients: Clients, now: Callable[[], datetime]) -> None:
+    def __init__(self, clients: Clients, now: Callable[[], datetime], *, inline: bool = False) -> None:
         self._clients = clients
-        self._caller = Caller(Source.PRICES)
-        self._kept: Kept[Mapping[str, float]] = Kept(now, asked_every=ASKED_EVERY, kept_for=KEPT_FOR)
+        self._caller = Caller(Source.PRICES, inline=inline)
+        self.kept: Kept[Mapping[str, float]] = Kept(
+            now, asked_every=ASKED_EVERY, kept_for=KEPT_FOR, retried_every=RETRIED_EVERY
+        )
 
     async def on_demand(self) -> Mapping[str, float]:
         """Give the prices that are known. Raises UnansweredError: then the shipped table is all there is."""
-        return (await self._kept.get(self._ask)).value
+        return (await self.kept.get(self.ask)).value
 
-    @property
-    def known(self) -> Aged[Mapping[str, float]] | None:
-        """What was read last, and when."""
-        return self._kept.last
+    async def ask(self) -> Mapping[str, float]:
+        """Read the whole list of the region now. Raises UnansweredError."""
 
-    async def _ask(self) -> Mapping[str, float]:
         def pages() -> Mapping[str, float]:
             products = self._clients.pricing().get_paginator("get_products")
             found: dict[str, float] = {}

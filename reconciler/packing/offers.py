@@ -74,6 +74,8 @@ def shelf(promises: Promises) -> Shelf:
     images = effective_machine(promises.group, pool).images
     zones: dict[str, list[str]] = {}
     for subnet in promises.group.spec.aws.subnets:
+        if snapshot.supply.full(subnet.id):
+            continue
         zones.setdefault(subnet.zone, []).append(subnet.id)
     out = _refused(snapshot)
     on_sale: list[tuple[Market, str, InstanceType, float]] = []
@@ -82,6 +84,8 @@ def shelf(promises: Promises) -> Shelf:
         if kind.arch not in images:
             continue
         for zone in zones:
+            if not snapshot.supply.sells(kind.name, zone):
+                continue
             for market, price in _prices(snapshot, kind, zone).items():
                 if (kind.name, zone, market) in out or (quota_class(kind.name), "", market) in out:
                     refused[market] += 1

@@ -125,11 +125,11 @@ def test_the_list_is_read_where_there_is_one(region: str, where: str) -> None:
 
 def test_the_age_of_the_prices_is_known() -> None:
     prices = OnDemandPrices(shared_clients(), lambda: NOON)
-    assert prices.known is None
+    assert prices.kept.last is None
 
     with Stubber(shared_clients().pricing()) as stub:
         for answer in (LARGE, METAL):
             stub.add_response("get_products", answer)
         run(prices.on_demand)
-    assert prices.known is not None
-    assert prices.known.at == NOON
+    assert prices.kept.last is not None
+    assert prices.kept.last.at == NOON

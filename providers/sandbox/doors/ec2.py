@@ -10,20 +10,24 @@ from providers.ec2.content import launch_template_data, template_from
 from providers.sandbox.doors.time import Clock, catch_up
 from providers.sandbox.world.ec2 import state as account
 from providers.sandbox.world.ec2.addresses import associate
-from providers.sandbox.world.ec2.describe import describe_instances, describe_status, status_of
+from providers.sandbox.world.ec2.describe import checks_of, describe_instances, describe_status, status_of
 from providers.sandbox.world.ec2.errors import Ec2Error
 from providers.sandbox.world.ec2.fleet import FleetOrder, create_fleet
 from providers.sandbox.world.ec2.launch import MachineOrder, run_instance
 from providers.sandbox.world.ec2.lifecycle import protect, terminate
+from providers.sandbox.world.ec2.offerings import offered_in
 from providers.sandbox.world.ec2.prices import spot_price
 from providers.sandbox.world.ec2.templates import create_template, delete_template, describe_templates, template_of
 from providers.sandbox.world.ec2.throttle import spend
-from providers.sandbox.world.epoch import to_datetime
+from providers.sandbox.world.ec2.trouble import TAKEN, due, events_ahead, request_status, running, spot_machines
+from providers.sandbox.world.epoch import Calendar
 from schemas.faults import RefusedError
+from schemas.supply import Supply
+from schemas.trouble import ScheduledEvent, Trouble
 from schemas.world import TAG_CLUSTER, Address, FleetAnswer, FleetError, FleetRequest, Instance, Market, Template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from providers.sandbox.world.ec2.context import Cloud
     from providers.sandbox.world.world import World
@@ -40,7 +44,9 @@ class SandboxEc2:
     async def instances(self, group: str) -> tuple[Instance, ...]:
         """List the group's instances in every state; new ones may lag."""
         with self._request("DescribeInstances") as cloud:
-            return tuple(instance_of(i) for i in describe_instances(cloud, tags={TAG_CLUSTER: group}))
+            return tuple(
+                instance_of(i, cloud.kernel.calendar) for i in describe_instances(cloud, tags={TAG_CLUSTER: group})
+            )
 
     async def template_names(self, group: str) -> frozenset[str]:
         """List the names of the group's launch templates."""
@@ -68,7 +74,7 @@ class SandboxEc2:
         """Launch one on-demand instance; under one token it is the same one."""
         with self._request("RunInstances", template.name, writes=True) as cloud:
             order = order_from(launch_template_data(template), tags, market=account.ON_DEMAND, template=template.name)
-            return instance_of(run_instance(cloud, order, token=token))
+            return instance_of(run_instance(cloud, order, token=token), cloud.kernel.calendar)
 
     async def terminate(self, instance_ids: Sequence[str]) -> None:
         """End machines; one that ends already is ended. One that EC2 does not know, or that is protected, is alone."""
@@ -117,6 +123,43 @@ class SandboxEc2:
             checked = [i for i in running if i.running_at is not None]
             return frozenset(i.id for i in checked if status_of(cloud, i) == "impaired")
 
+    async def trouble(self, instance_ids: Sequence[str]) -> Trouble:
+        """Tell what the account has against these running instances."""
+        with self._request("DescribeInstanceStatus") as cloud:
+            checked = running(cloud)
+            calendar = cloud.kernel.calendar
+            told = Trouble(
+                impaired={
+                    i.id: calendar.to_datetime(since)
+                    if (since := checks_of(cloud, i).impaired_at) is not None
+                    else None
+                    for i in checked
+                    if status_of(cloud, i) == "impaired"
+                },
+                events=tuple(sorted(_events(checked), key=lambda event: (event.due, event.instance_id))),
+                reclaimed={i.id: status for i in spot_machines(cloud) if (status := request_status(i)) == TAKEN},
+                at=calendar.to_datetime(cloud.kernel.now),
+            )
+        return told.only(instance_ids)
+
+    async def supply(self, *, zones: Sequence[str], subnets: Sequence[str], known: Collection[str]) -> Supply:
+        """Tell what the zones sell and which room the subnets have; as real as it is now."""
+        cloud = catch_up(self._world, self._clock).cloud
+        now = cloud.kernel.calendar.to_datetime(cloud.kernel.now)
+        there = [cloud.state.subnets[s] for s in subnets if s in cloud.state.subnets]
+        offered = {zone: offered_in(cloud, zone) for zone in zones if zone in cloud.state.zones}
+        sold = sorted(set().union(*offered.values()) - set(known))
+        return Supply(
+            types=tuple(cloud.catalogue[name] for name in sold),
+            offered=offered,
+            offered_at=now,
+            on_demand={name: kind.on_demand_usd_per_hour for name, kind in cloud.catalogue.items()},
+            on_demand_at=now,
+            spot_at=now,
+            free_addresses={s.id: s.size - len(s.taken) for s in there},
+            subnets_at=now,
+        )
+
     async def create_fleet(self, request: FleetRequest) -> FleetAnswer:
         """Launch instances from any of the request's pools; the answer may hold errors too."""
         with self._request("CreateFleet", request.template, writes=True) as cloud:
@@ -130,7 +173,8 @@ class SandboxEc2:
             fleet = create_fleet(cloud, order, token=request.token)
         ids = [i for pool in fleet.pools for i in pool.instances]
         known = [cloud.state.instances[i] for i in ids if i in cloud.state.instances]
-        return FleetAnswer(instances=tuple(map(instance_of, known)), errors=tuple(map(_fleet_error, fleet.errors)))
+        made = tuple(instance_of(i, cloud.kernel.calendar) for i in known)
+        return FleetAnswer(instances=made, errors=tuple(map(_fleet_error, fleet.errors)))
 
     async def spot_prices(self, types: Sequence[str], zones: Sequence[str]) -> Mapping[tuple[str, str], float]:
         """Give current spot prices; what is missing has no spot offering."""
@@ -166,7 +210,7 @@ def order_from(data: Json, tags: Mapping[str, str], *, market: str, template: st
     )
 
 
-def instance_of(found: account.Instance) -> Instance:
+def instance_of(found: account.Instance, calendar: Calendar) -> Instance:
     """Translate a machine as DescribeInstances shows it."""
     return Instance(
         id=found.id,
@@ -175,12 +219,24 @@ def instance_of(found: account.Instance) -> Instance:
         subnet_id=found.subnet,
         market=Market(found.market),
         state=found.state,
-        launched_at=to_datetime(found.launched_at),
+        launched_at=calendar.to_datetime(found.launched_at),
         private_ip=found.private_ip,
         image_id=found.image,
         tags=dict(found.tags),
         state_reason=found.state_reason if found.state not in {account.PENDING, account.RUNNING} else "",
     )
+
+
+def _events(checked: Sequence[account.Instance]) -> Iterator[ScheduledEvent]:
+    for instance in checked:
+        for event in events_ahead(instance):
+            yield ScheduledEvent(
+                instance_id=instance.id,
+                id=event["InstanceEventId"],
+                code=event["Code"],
+                due=due(event),
+                description=event["Description"],
+            )
 
 
 def _fleet_error(error: account.FleetError) -> FleetError:
