@@ -29,6 +29,7 @@ READS: Final = frozenset(
         *("instances", "template_names", "template", "impaired", "spot_prices", "addresses"),
         *("nodes", "jobs", "evaluations", "allocations", "node_pools", "broker_paused", "job_plan"),
         *("server_view", "autopilot", "raft_configuration", "members", "snapshot"),
+        *("supply", "trouble"),
     }
 )
 """What anybody may ask at any time; every other method of the ports to EC2 and Nomad changes something."""
