@@ -1,4 +1,4 @@
-"""The very program over virtual days: one group's loop against a simulated world, with a chronicle of what came of it."""
+"""The very program over virtual days: one group's loop in a simulated world, and a chronicle of what came of it."""
 
 from __future__ import annotations
 
@@ -181,7 +181,8 @@ class _Life:
         while True:
             await self._pass(pause)
             waited = self.clock.seconds() - began
-            if waited >= most or tick is None or _signature(self.run.world) != before:
+            over = waited >= most or began + waited >= self.run.plot.seconds
+            if over or tick is None or _signature(self.run.world) != before:
                 return
             pause = min(loop.pause(tick), max(PACE_BUSY, most - waited))
 
@@ -244,7 +245,7 @@ HEAVY: Mapping[Kind, float] = {kind: 10 * rate for kind, rate in LIGHT.items()}
 
 
 def fault_rates(text: str) -> Mapping[Kind, float]:
-    """Read ``light``, ``heavy``, or kinds with their probability a call: ``fail=0.01,delay=0.02``. Raises ValueError."""
+    """Read ``light``, ``heavy``, or kinds with their chance a call: ``fail=0.01,delay=0.02``. Raises ValueError."""
     known = {"light": LIGHT, "heavy": HEAVY}
     if text in known:
         return known[text]

@@ -12,7 +12,7 @@ from schemas.document.base import Datacenter, Driver, Duration, Items, Model, Pe
 
 Glob = Annotated[str, Text("[a-z0-9.*?\\[\\]!-]{1,64}", "a glob", ("m6i.*", "*a"))]
 JobName = Annotated[str, Text("[A-Za-z0-9._-]{1,100}", "a job's name: letters, digits, . _ -", ("web", "nightly-etl"))]
-TimeOfDay = Annotated[str, Text("([01][0-9]|2[0-3]):[0-5][0-9]", "a time of day", ('"14:00"',))]
+TimeOfDay = Annotated[str, Text("([01][0-9]|2[0-3]):[0-5][0-9]", "a time of day", ("14:00",))]
 Whole = Annotated[int, Field(ge=0)]
 
 
