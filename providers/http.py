@@ -48,6 +48,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     seconds: float = 20.0
+    silence: float | None = None  # seconds before the first byte and between any two; None: as long as the whole
     server_name: str | None = None  # expected in the certificate, when it is not the URL's host
 
 
@@ -102,7 +103,7 @@ class Http:
         body = bytearray()
         try:
             with anyio.fail_after(request.seconds):
-                async with self._opened(request, idle=request.seconds) as response:
+                async with self._opened(request, idle=request.silence or request.seconds) as response:
                     async for chunk in response.aiter_bytes():
                         body += chunk
         except TimeoutError as slow:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from support.real_nomad import RealCluster, started
 
 # The suite draws the same examples everywhere; HYPOTHESIS_PROFILE=search draws new ones, and more of them.
 settings.register_profile("suite", deadline=None, derandomize=True, database=None, print_blob=True)
@@ -34,3 +36,10 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
         assert text == path.read_text(encoding="utf-8"), f"{path} differs; write it anew with `./task golden`"
 
     return compare
+
+
+@pytest.fixture(scope="session")
+def real_nomad() -> Iterator[RealCluster]:
+    """Three servers and two clients, for all tests of this session that want them (group ``real-nomad``)."""
+    with started() as cluster:
+        yield cluster

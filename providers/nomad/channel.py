@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import anyio
@@ -20,8 +20,9 @@ T = TypeVar("T")
 Query = Sequence[tuple[str, str]]
 
 AT_ONCE = 16  # requests of ours under way at a time; Nomad allows 100 connections for an address
-PATIENCE = 8.0  # seconds from a read's first attempt in which another one may begin
-ATTEMPTS = 4
+PATIENCE = 8.0  # seconds from a read's first attempt in which another one may begin: an election takes 2 to 6
+ATTEMPTS = 8
+SILENCE = 8.0  # seconds without a byte of a read's answer: a server holds a call for 5 while there is no leader
 WAIT_FIRST, WAIT_MOST = 0.25, 2.0  # seconds between attempts, doubled each time, with full jitter
 STALE: Query = (("stale", "true"),)
 LOOK = 2.0  # seconds for a look at another server, which answers from its own memory
@@ -89,20 +90,22 @@ class Channel:
         seconds: float = 20.0,
         missing: tuple[str, T] | None = None,
         accept: Callable[[Answer], bool] = lambda answer: answer.status == 200,
+        silence: float = SILENCE,
         question: Any = None,
         token: str | None = None,
     ) -> T:
         """Ask until there is a whole answer that ``decode`` can read, or patience ends.
 
-        ``missing``: Nomad's own words for what is not there, and what to give then. ``question``: a body, for what is
-        asked by ``POST`` and writes nothing. ``token``: to be asked with, instead of ours. Raises UnansweredError.
+        Who breaks off or keeps silent is left for the next address, until each was asked once. ``missing``: Nomad's own
+        words for what is not there, and what to give then. ``question``: a body, for what is asked by ``POST`` and
+        writes nothing. ``token``: to be asked with, instead of ours. Raises UnansweredError.
         """
         method = "GET" if question is None else "POST"
         what, content = f"{method} {path}", None if question is None else msgspec.json.encode(question)
         begun = anyio.current_time()
 
         async def attempt() -> T:
-            answer, where = await self._in_turn(method, path, query, content, seconds, token=token)
+            answer, where = await self._in_turn(method, path, query, content, seconds, silence=silence, token=token)
             if missing is not None and answer.status == 404 and missing[0] in answer.text and not is_html(answer):
                 return missing[1]
             if accept(answer) and not is_html(answer):
@@ -113,6 +116,9 @@ class Channel:
             raise _AgainError(fault, wait=_retry_after(answer)) if passing(answer) else fault
 
         def tired(state: tenacity.RetryCallState) -> bool:
+            error = state.outcome.exception() if state.outcome is not None else None
+            if isinstance(error, _AgainError) and error.broken and state.attempt_number < len(self.endpoints):
+                return False
             return state.attempt_number >= ATTEMPTS or anyio.current_time() - begun >= PATIENCE
 
         def pause(state: tenacity.RetryCallState) -> float:
@@ -196,6 +202,7 @@ class Channel:
         seconds: float,
         *,
         writes: bool = False,
+        silence: float | None = None,
         token: str | None = None,
     ) -> tuple[Answer, str]:
         """Ask the first address that takes the request; who broke off is not preferred any longer."""
@@ -204,7 +211,9 @@ class Channel:
         for place in self._order():
             endpoint = self.endpoints[place]
             try:
-                answer = await self._send(endpoint, method, path, query, body=body, seconds=seconds, token=token)
+                answer = await self._send(
+                    endpoint, method, path, query, body=body, seconds=seconds, silence=silence, token=token
+                )
             except NotSentError as error:
                 unreached.append(f"{endpoint.name} ({error})")
                 continue
@@ -214,7 +223,7 @@ class Channel:
                 if writes:
                     sorry = f"{said}: it may have happened. Look before you repeat it."
                     raise OutcomeUnknownError(self._source, what, sorry) from cut
-                raise _AgainError(UnansweredError(self._source, what, said)) from cut
+                raise _AgainError(UnansweredError(self._source, what, said), broken=True) from cut
             self.preferred = place
             return answer, endpoint.name
         tried = ", ".join(unreached) or "no address is known"
@@ -250,9 +259,11 @@ class Channel:
         *,
         body: bytes | None = None,
         seconds: float,
+        silence: float | None = None,
         token: str | None = None,
     ) -> Answer:
         request = self._request(endpoint, method, path, query, body=body, seconds=seconds, token=token)
+        request = replace(request, silence=min(silence, seconds)) if silence is not None else request
         async with self._turns:
             self.traffic.requests += 1
             answer = await self._pools.at(endpoint).ask(request)
@@ -300,8 +311,8 @@ class Channel:
 class _AgainError(Exception):
     """An attempt failed in a way that may pass; carries the fault for when patience ends."""
 
-    def __init__(self, fault: Fault, *, wait: float = 0.0) -> None:
-        self.fault, self.wait = fault, wait
+    def __init__(self, fault: Fault, *, wait: float = 0.0, broken: bool = False) -> None:
+        self.fault, self.wait, self.broken = fault, wait, broken
         super().__init__(str(fault))
 
 

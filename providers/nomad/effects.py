@@ -56,7 +56,7 @@ class Effects:
         await self.channel.write(
             "PUT",
             f"/v1/node/{node_id}/purge",
-            accept=lambda a: a.status == 200 or (a.status == 500 and a.text == NO_NODE),
+            accept=lambda a: a.status == 200 or (a.status == 500 and NO_NODE in a.text),
         )
 
     async def evaluate_job(self, namespace: str, job_id: str) -> Written:

@@ -38,11 +38,11 @@ def fault_of(answer: Answer, source: Source, what: str, *, where: str, writes: b
 
     A read is never refused: who is not told has learnt nothing.
     """
-    fault = _fault_of(answer, source, what, where)
+    fault = _fault_of(answer, source, what, where, writes=writes)
     return fault if writes else UnansweredError(source, what, fault.message)
 
 
-def _fault_of(answer: Answer, source: Source, what: str, where: str) -> Fault:
+def _fault_of(answer: Answer, source: Source, what: str, where: str, *, writes: bool) -> Fault:
     text = answer.text
     if answer.status in {401, 403} and not is_html(answer):
         said = (
@@ -53,7 +53,7 @@ def _fault_of(answer: Answer, source: Source, what: str, where: str) -> Fault:
     if is_html(answer) or 300 <= answer.status < 400 or answer.status in OVERLOADED:
         return _from_in_between(answer, source, what, where)
     if answer.status == 500:
-        return _five_hundred(answer, source, what, where)
+        return _five_hundred(answer, source, what, where, writes=writes)
     if answer.status == 409:
         return _refused(source, what, f"somebody else wrote first ({_short(text)})", Refusal.CONFLICT, 409)
     if answer.status == 404 and not text:
@@ -67,7 +67,7 @@ def _fault_of(answer: Answer, source: Source, what: str, where: str) -> Fault:
     return _unsure(source, what, said)
 
 
-def _five_hundred(answer: Answer, source: Source, what: str, where: str) -> Fault:
+def _five_hundred(answer: Answer, source: Source, what: str, where: str, *, writes: bool) -> Fault:
     text = answer.text
     if leaderless(answer):
         said = (
@@ -81,10 +81,8 @@ def _five_hundred(answer: Answer, source: Source, what: str, where: str) -> Faul
     if any(voice in text for voice in _NOT_FORWARDED):
         return _silent(source, what, f"{where} could not reach the leader ({_short(text)!r}); this passes, ask again.")
     if any(voice in text for voice in _CUT_ON_THE_WAY):
-        said = (
-            f"{where} lost the leader on the way ({_short(text)!r}): it may have happened. Look before you repeat it."
-        )
-        return _unsure(source, what, said)
+        so = "it may have happened. Look before you repeat it" if writes else "an election, which passes. Ask again"
+        return _unsure(source, what, f"{where} lost the leader on the way ({_short(text)!r}): {so}.")
     return _refused(source, what, f"{where} answers 500: {_short(text)}", Refusal.INVALID, 500)
 
 

@@ -118,7 +118,9 @@ class ServerCalls:
 
     async def snapshot(self) -> StateSnapshot:
         """Save the servers' state; an archive that does not match its digest is no answer."""
-        return await self.channel.read("/v1/operator/snapshot", decode=_checked_snapshot, seconds=SNAPSHOT_SECONDS)
+        return await self.channel.read(
+            "/v1/operator/snapshot", decode=_checked_snapshot, seconds=SNAPSHOT_SECONDS, silence=SNAPSHOT_SECONDS
+        )
 
     async def _said_at(self, address: str, path: str, query: Query) -> Any:
         """Give what an agent answers by itself; None when it does not, or not with success."""

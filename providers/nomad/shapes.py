@@ -101,12 +101,13 @@ class SchedulerAnswer(msgspec.Struct):
 def whole(answer: Answer) -> int:
     """Check that a server which knows a leader made this list, and give the index of its tables.
 
-    An empty list is believed only then: proxies and caches answer ``[]`` too. Raises HalfAnswerError.
+    An empty list is believed only then: proxies and caches answer ``[]`` too. Index 0 is that of a table in which
+    nothing was ever written (a new cluster has no job and no evaluation). Raises HalfAnswerError.
     """
     index = answer.headers.get("x-nomad-index", "")
-    if not index.isdigit() or index == "0":
+    if not index.isdigit() or (index == "0" and bytes(answer.body[:3]).strip() != b"[]"):
         raise HalfAnswerError(f"header X-Nomad-Index is {index!r}: no Nomad server made this list")
-    if answer.headers.get("x-nomad-knownleader", "true") != "true":
+    if answer.headers.get("x-nomad-knownleader") != "true":
         raise HalfAnswerError("the server that answered knows no leader")
     if answer.headers.get("x-nomad-nexttoken"):
         raise HalfAnswerError("there is a next page, and no page was asked for")

@@ -219,7 +219,8 @@ def lacking(*names: str) -> Any:
     ("ask", "path", "change"),
     [
         ("nodes", "/v1/nodes", without_header("x-nomad-index")),
-        ("nodes", "/v1/nodes", lambda _, headers, __: (200, {**headers, "x-nomad-index": "0"}, b"[]")),
+        ("nodes", "/v1/nodes", lambda _, headers, body: (200, {**headers, "x-nomad-index": "0"}, body)),
+        ("nodes", "/v1/nodes", without_header("x-nomad-knownleader")),
         ("nodes", "/v1/nodes", lambda _, headers, body: (200, {**headers, "x-nomad-knownleader": "false"}, body)),
         ("nodes", "/v1/nodes", lambda _, headers, __: (200, {**headers, "x-nomad-nexttoken": "x"}, b"[]")),
         ("nodes", "/v1/nodes", lambda status, headers, body: (status, headers, body[:-40])),

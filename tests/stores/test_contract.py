@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import Protocol
 
 import anyio
@@ -16,7 +16,7 @@ from providers.stores.sqlite import SqliteStore
 from reconciler.ports import Store
 from schemas.faults import Refusal, RefusedError, Source
 from support.on_the_wire import Wired, through_the_wire
-from support.real_nomad import NomadAgent, needs_nomad, started
+from support.real_nomad import RealCluster, needs_nomad
 from support.whole_world import a_world, form
 
 Work = Callable[[Store], Awaitable[None]]
@@ -42,33 +42,36 @@ def in_simulated_variables(work: Work) -> None:
     through_the_wire(a_world(), opened)
 
 
-@contextmanager
-def a_real_agent() -> Iterator[NomadAgent]:
-    with started() as agent:
-        yield agent
+def in_real_variables(cluster: RealCluster) -> Stores:
+    """Give each test a namespace of its own: there it is empty."""
 
+    def run(work: Work) -> None:
+        async def opened() -> None:
+            async with RealNomadDoor(NomadSettings()) as door:
+                channel, name = door.channel(cluster.urls), f"store-{next(_NAMESPACES)}"
+                await channel.write("PUT", f"/v1/namespace/{name}", body={"Name": name})
+                await work(NomadVariables(channel, namespace=name))
 
-def in_real_variables(work: Work) -> None:
-    async def opened(address: str) -> None:
-        async with RealNomadDoor(NomadSettings()) as door:
-            await work(NomadVariables(door.channel([address])))
+        anyio.run(opened)
 
-    with a_real_agent() as agent:
-        anyio.run(opened, agent.address)
+    return run
 
 
 @pytest.fixture(
     params=[
         pytest.param(in_sqlite, id="sqlite"),
         pytest.param(in_simulated_variables, id="variables-simulated"),
-        pytest.param(in_real_variables, id="variables-real", marks=needs_nomad),
+        pytest.param("real", id="variables-real", marks=[needs_nomad, pytest.mark.xdist_group("real-nomad")]),
     ]
 )
 def store(request: pytest.FixtureRequest) -> Stores:
+    if request.param == "real":
+        return in_real_variables(request.getfixturevalue("real_nomad"))
     run: Stores = request.param
     return run
 
 
+_NAMESPACES = count()
 PATH = "nomad-reconciler/prod/journal"
 
 

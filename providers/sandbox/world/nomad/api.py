@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+_BUILT_IN = frozenset({"node_pools", "namespaces", "variables"})
+
 
 class Api(NodesApi, OperatorApi):
     """Jobs, evaluations, allocations, deployments; nodes and operator routes come from the bases."""
@@ -90,8 +92,11 @@ class Api(NodesApi, OperatorApi):
         return self._store.state.index
 
     def table_index(self, *tables: str) -> int:
-        """The index of the last write to any of these tables (``X-Nomad-Index`` of lists)."""
-        return max((self._store.state.tables.get(t, 0) for t in tables), default=0) or 1
+        """The index of the last write to any of these tables (``X-Nomad-Index`` of lists); 0: nothing was ever written.
+
+        What a cluster has from its beginning was written at 1.
+        """
+        return max((self._store.state.tables.get(t, int(t in _BUILT_IN)) for t in tables), default=0)
 
     # -- jobs
 

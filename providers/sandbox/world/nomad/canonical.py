@@ -66,7 +66,6 @@ def _durations(table: Json, *names: str) -> Json:
 
 def _constraint(raw: Mapping[str, Any]) -> Json:
     out = fold(raw, {"LTarget": "", "Operand": "", "RTarget": ""})
-    out["Operand"] = out["Operand"] or "="
     return out
 
 
