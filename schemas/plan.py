@@ -44,6 +44,7 @@ class Reason(StrEnum):
     SOURCE_UNANSWERED = "SourceUnanswered"
     UNSATISFIABLE = "Unsatisfiable"
     NO_OFFERING = "NoOffering"
+    SUBNET_FULL = "SubnetFull"
     AT_MAXIMUM = "AtMaximum"
     NODE_LIMIT = "NodeLimit"
     COST_LIMIT = "CostLimit"

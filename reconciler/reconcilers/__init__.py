@@ -10,6 +10,7 @@ from reconciler.reconcilers.headroom import plan_headroom
 from reconciler.reconcilers.node_pools import plan_node_pools
 from reconciler.reconcilers.servers import plan_servers
 from reconciler.reconcilers.size import plan_size
+from reconciler.reconcilers.subnets import plan_subnets
 from schemas.document import ClusterGroup
 from schemas.plan import Hold, Plan
 from schemas.world import Snapshot
@@ -19,6 +20,7 @@ Reconcile = Callable[[Snapshot, ClusterGroup], Plan]
 RECONCILERS: tuple[tuple[str, Reconcile], ...] = (
     ("servers", plan_servers),
     ("node-pools", plan_node_pools),
+    ("subnets", plan_subnets),
     ("demand", plan_demand),
     ("headroom", plan_headroom),
     ("size", plan_size),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,6 +28,15 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """How old the prices are that everything here is counted with."""
+
+    on_demand_at: datetime | None  # when the Price List was read; None: the shipped table of us-east-1 stands in
+    spot_at: datetime | None
+    silent: Mapping[str, str]  # what was not told anew at the last attempt → what was heard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupStatus:
     """What a person sees of a group."""
 
@@ -43,6 +52,7 @@ class GroupStatus:
     holds: tuple[Hold, ...]  # what it would not, and why
     digest: str  # names the actions
     cost: Cost
+    prices: Prices
     warnings: tuple[str, ...]  # of the document
 
 
@@ -73,6 +83,11 @@ def status_of(
             limit=group.spec.limits.max_hourly_cost,
             planned=plan.price,
             bound=plan.bound,
+        ),
+        prices=Prices(
+            on_demand_at=snapshot.supply.on_demand_at,
+            spot_at=snapshot.supply.spot_at,
+            silent=snapshot.supply.silent,
         ),
         warnings=tuple(warnings),
     )

@@ -10,9 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from reconciler.cli.show.tables import Column, section, table
-from reconciler.cli.show.words import count, money, percent, why_text, work_text
+from reconciler.cli.show.words import count, money, percent, span, why_text, work_text
 from reconciler.status import Act, Condition, GroupStatus, NodeRow
 from schemas.plan import Hold
+
+_OLD = 3600.0  # seconds from which on the age of prices is worth a line
 
 STATES = {"ready": "good", "running": "good", "down": "bad", "disconnected": "bad", "asked": "faint", "booting": "act"}
 
@@ -151,6 +153,21 @@ def cost(console: Console, status: GroupStatus) -> None:
     figures = f": servers {money(c.servers)}, clients {money(c.clients)}; limits.maxHourlyCost is {c.limit:g}"
     console.print()
     labelled(console, "Cost", Text.assemble((f"{money(c.hourly)} USD an hour", "price"), figures))
+    if told := price_ages(status):
+        labelled(console, "Prices", Text(told))
+
+
+def price_ages(status: GroupStatus) -> str:
+    """Say how old prices are, when any is older than an hour or not known at all; "" otherwise."""
+    prices, old = status.prices, []
+    for name, at, without in (
+        ("on-demand", prices.on_demand_at, "as shipped, of us-east-1"),
+        *([("spot", prices.spot_at, "not known")] if status.pools else []),
+    ):
+        age = (status.observed_at - at).total_seconds() if at else None
+        old.append((age is None or age > _OLD, f"{name} {without if age is None else f'{span(age)} old'}"))
+    silent = "".join(f"; {what}: {heard}" for what, heard in prices.silent.items())
+    return ", ".join(text for _, text in old) + silent if silent or any(is_old for is_old, _ in old) else ""
 
 
 def labelled(console: Console, label: str, text: Text) -> None:
