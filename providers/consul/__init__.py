@@ -1,0 +1,1 @@
+"""Documents in Consul's key-value store."""
