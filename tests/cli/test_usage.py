@@ -84,7 +84,6 @@ def test_no_short_help_is_cut_off() -> None:
         (["--once", "--sandbox", "--wait", ""], "--wait:"),
         (["--once", "--state", "x"], "--state goes with --sandbox"),
         (["plan", "--seed", "7"], "--seed goes with --sandbox"),
-        (["plan"], "With --sandbox the same program runs against a simulated Nomad and EC2"),
         (["validate", "--online"], "--online is not implemented yet"),
         (["validate", "-f", "no/such.yaml"], "no/such.yaml: no such file or directory"),
         (["validate", "-f", "consul://localhost:8500/specs"], "documents from Consul are not implemented yet"),
