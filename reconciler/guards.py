@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from reconciler.errors import GuardError, QuorumAtRiskError
 from reconciler.packing.census import clients_by_pool
-from reconciler.reconcilers.servers import not_to_be_given_up, quorum_missing
+from reconciler.reconcilers.servers import alone, not_to_be_given_up, quorum_missing
 from reconciler.reconcilers.servers.health import Quorum, ServerHealth, assess, live_servers
 from reconciler.reconcilers.servers.steps import added, unready, without
 from schemas.document import ClusterGroup
@@ -70,7 +70,7 @@ def guard_giving_up(
     found = next((i for i in instances if i.id == action.instance_id), None)
     if found is None or found.role != Role.SERVER or TAG_STORE in found.tags:
         raise GuardError(key=action.key, why=f"{action.instance_id} is no server that is being formed")
-    if any(view.address == action.address and view.reachable for view in views):
+    if any(view.address == action.address and view.reachable for view in views) and not alone(action.address, views):
         raise GuardError(key=action.key, why=f"its agent answers at {action.address} by now")
     if (why := not_to_be_given_up(action.address, views, impaired=impaired)) is not None:
         raise GuardError(key=action.key, why=why)
@@ -98,6 +98,7 @@ class ServerCase:
     fresh: Snapshot
     quorum: Quorum
     count: int = 0  # servers that the document wants
+    risk_accepted: bool = False  # it accepts that a lone server may be lost
 
     @property
     def victim(self) -> ServerHealth | None:
@@ -201,6 +202,8 @@ def quorum_stays(case: ServerCase) -> None:
     """Refuse when the others would be fewer than quorum, should the victim vanish without leaving raft."""
     if case.victim is None:
         return
+    if _last_of_two(case):
+        return
     removed = isinstance(case.action, RemovePeer)
     change = without(case.quorum, case.victim, removed=removed)
     if change.tolerance_after < 0:
@@ -211,6 +214,20 @@ def quorum_stays(case: ServerCase) -> None:
             voters=change.voters_after,
             way_out="Wait until its replacement votes and is healthy.",
         )
+
+
+def _last_of_two(case: ServerCase) -> bool:
+    """Tell whether a lone server is being replaced, whose operator accepts that the old one may not leave in order."""
+    action, victim = case.action, case.victim
+    return (
+        case.risk_accepted
+        and case.count == 1
+        and isinstance(action, TerminateServer)
+        and action.voluntary
+        and (len(case.quorum.voters), case.quorum.healthy) == (2, 2)
+        and victim is not None
+        and victim.reachable is True
+    )
 
 
 def others_well(case: ServerCase) -> None:
@@ -275,9 +292,13 @@ REMOVE_PEER_CHECKS: tuple[Check, ...] = (*SEEING, same_server, not_the_leader, r
 TRANSFER_CHECKS: tuple[Check, ...] = (*SEEING, heir_is_well, others_well)
 
 
-def guard_server_step(action: ServerAction, fresh: Snapshot, count: int) -> None:
-    """Refuse a server action unless every one of its checks passes on a fresh look; ``count``: servers wanted."""
-    case = ServerCase(action=action, fresh=fresh, quorum=assess(fresh, twice=True), count=count)
+def guard_server_step(action: ServerAction, fresh: Snapshot, count: int, *, risk_accepted: bool = False) -> None:
+    """Refuse a server action unless every one of its checks passes on a fresh look; ``count``: servers wanted.
+
+    ``risk_accepted``: ``servers.acceptDataLossRisk``, without which a lone server is never replaced.
+    """
+    quorum = assess(fresh, twice=True)
+    case = ServerCase(action=action, fresh=fresh, quorum=quorum, count=count, risk_accepted=risk_accepted)
     for check in checks_of(action):
         check(case)
 

@@ -58,7 +58,8 @@ class ServerEffects:
             raise UnansweredError(Source.STORE, action.key, "the journal is not known")
         fresh = await self._look(snapshot, ledger)
         servers = self.group.spec.servers
-        guard_server_step(action, fresh, servers.count if servers else 0)
+        risk = servers is not None and servers.accept_data_loss_risk
+        guard_server_step(action, fresh, servers.count if servers else 0, risk_accepted=risk)
         match action:
             case AddServer():
                 return await self._add(action, ledger)

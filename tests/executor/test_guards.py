@@ -115,6 +115,9 @@ SILENT = a_view(ADDRESSES[2], (), reachable=False)
 def test_a_silent_server_that_the_others_can_do_without_is_given_up() -> None:
     guard_giving_up(GIVE_UP, frozenset(), SERVERS, [*(a_view(a, ()) for a in ADDRESSES[:2]), SILENT], impaired=False)
     guard_giving_up(GIVE_UP, frozenset(), SERVERS, [SILENT], impaired=True)
+    outside = a_view(ADDRESSES[2], (), leader="", members=(ADDRESSES[2],))
+    together = [a_view(a, (), leader="", members=ADDRESSES[:2]) for a in ADDRESSES[:2]]
+    guard_giving_up(GIVE_UP, frozenset(), SERVERS, [*together, outside], impaired=False)
 
 
 @pytest.mark.parametrize(

@@ -237,3 +237,27 @@ def test_a_claim_that_a_machine_carries_is_used() -> None:
     fresh = replace(a_quorum(), instances=(*a_quorum().instances, ghost))
     with pytest.raises(GuardError, match="server-3-4 was used before"):
         guard_server_step(ADD, fresh, COUNT)
+
+
+END_LAST = replace(END, instance_id=server_id(1), address=address(1), peer_id="raft-1")
+
+
+def test_a_lone_server_is_replaced_only_where_its_loss_is_accepted() -> None:
+    guard_server_step(END_LAST, a_quorum(2), 1, risk_accepted=True)
+    with pytest.raises(QuorumAtRiskError, match="1 of 2 voters"):
+        guard_server_step(END_LAST, a_quorum(2), 1)
+
+
+@pytest.mark.parametrize(
+    ("action", "fresh", "count"),
+    [
+        (END_LAST, a_quorum(2), 3),
+        (replace(END_LAST, voluntary=False, cause=Reason.NEVER_JOINED), with_view(a_quorum(2), 1, ready=False), 1),
+        (END_LAST, with_view(a_quorum(2), 1, reachable=False), 1),
+        (replace(END_LAST, voluntary=False), with_view(a_quorum(2), 0, ready=False), 1),
+    ],
+)
+def test_an_accepted_risk_is_no_licence(action: ServerAction, fresh: Snapshot, count: int) -> None:
+    """It covers a healthy server that leaves in good order beside another healthy one, where one is wanted."""
+    with pytest.raises(GuardError):
+        guard_server_step(action, fresh, count, risk_accepted=True)

@@ -284,6 +284,64 @@ def test_after_three_that_never_joined_the_rollout_halts_and_the_old_servers_sta
     assert plan(with_record(tried, barren_revision="v1-other"), NEWER).actions, "another document is another try"
 
 
+def crowded(snapshot: Snapshot) -> Snapshot:
+    """Let the server of zone c stand in zone a, as after an outage of c."""
+    return with_machine(snapshot, 2, zone="us-east-1a", subnet_id="subnet-a1")
+
+
+def test_servers_that_crowd_a_zone_are_spread_again_once_all_is_quiet() -> None:
+    action = only(plan(crowded(a_quorum())))
+
+    assert isinstance(action, AddServer)
+    assert (action.cause, action.zone) == (Reason.SPREAD, "us-east-1c")
+    assert action.reason == "zone us-east-1a has 2 servers, us-east-1c has 0"
+
+
+def test_a_new_server_is_left_in_peace_before_zones_are_evened_out() -> None:
+    fresh = with_machine(crowded(a_quorum()), 1, launched_at=NOON - timedelta(minutes=4))
+    (hold,) = plan(fresh).holds
+
+    assert (hold.reason, hold.passing) == (Reason.SPREAD, True)
+    assert "evened out in 6 min" in hold.message
+
+
+def test_zones_are_not_evened_out_while_somebody_is_ill_or_ec2_has_nothing_there() -> None:
+    ill = plan(with_view(crowded(a_quorum()), 1, ready=False))
+    refused = tuple(
+        Refused(
+            instance_type=t,
+            zone="us-east-1c",
+            market=Market.ON_DEMAND,
+            until=NOON + timedelta(minutes=3),
+            why="capacity",
+        )
+        for t in ("t3.small", "t3a.small")
+    )
+    sold_out = plan(replace(crowded(a_quorum()), refused=refused))
+
+    assert (ill.actions, sold_out.actions) == ((), ())
+    assert [(h.reason, h.passing) for h in sold_out.holds] == [(Reason.NO_OFFERING, False)]
+
+
+def test_after_the_spread_one_of_the_fullest_zone_goes() -> None:
+    action = only(plan(with_machine(a_quorum(4), 3, zone="us-east-1a")))
+
+    assert isinstance(action, TerminateServer)
+    assert action.instance_id == server_id(3)
+
+
+@pytest.mark.parametrize("spoil", [lambda s: s, lambda s: without_peer(with_machine(s, 2, state="terminated"), 2)])
+def test_an_older_version_never_joins_a_newer_one(spoil: Callable[[Snapshot], Snapshot]) -> None:
+    """Neither as an upgrade backwards nor as the replacement of a dead one: Nomad knows no way back."""
+    older = a_group(nomad={"version": "2.0.4"})
+    found = plan(with_gossip(spoil(a_quorum()), 0, "alive", build="2.0.10"), older)
+
+    assert found.actions == ()
+    (hold,) = [h for h in found.holds if h.reason is Reason.DOWNGRADE]
+    assert "servers run Nomad 2.0.10, nomad.version is 2.0.4" in hold.message
+    assert not hold.passing
+
+
 # --- a step that was begun --------------------------------------------------------------------------------------------
 
 GOING = ServerStep(

@@ -218,6 +218,24 @@ def test_a_silent_voter_that_the_quorum_needs_is_not_given_up() -> None:
     assert any("counts 3 voters, and only 1 of them answer without it" in h.message for h in plan.holds)
 
 
+def test_a_forming_server_that_finds_no_other_is_given_up_where_the_others_found_each_other() -> None:
+    together = [a_view(a, (), leader="", members=THREE[:2]) for a in THREE[:2]]
+    (action,) = [
+        a
+        for a in overdue(*together, a_view(THREE[2], (), leader="", members=THREE[2:])).actions
+        if isinstance(a, GiveUpForming)
+    ]
+
+    assert action.instance_id == "i-server-2-0"
+    assert "its agent finds no other server" in action.reason
+
+
+def test_where_nobody_finds_anybody_the_network_is_to_blame_and_nobody_is_given_up() -> None:
+    plan = overdue(*(a_view(a, (), leader="", members=(a,)) for a in THREE))
+
+    assert not [a for a in plan.actions if isinstance(a, GiveUpForming)]
+
+
 def test_a_member_whose_machine_is_gone_is_forgotten_or_those_that_are_there_never_form() -> None:
     listed = tuple(Member(name=f"i-server-{s}-{life}.global", address="", status=told) for s, life, told in GHOSTS)
     views = tuple(a_view(a, (), leader="", gossip=listed) for a in THREE)

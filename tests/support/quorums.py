@@ -108,12 +108,15 @@ def with_look(snapshot: Snapshot, **given: Any) -> Snapshot:
     return replace(snapshot, look=replace(snapshot.look, **given))
 
 
-def with_gossip(snapshot: Snapshot, slot: int, status: str, *, by: Callable[[int], bool] = lambda _: True) -> Snapshot:
+def with_gossip(
+    snapshot: Snapshot, slot: int, status: str, *, by: Callable[[int], bool] = lambda _: True, build: str = ""
+) -> Snapshot:
     """Let the others' gossip say this of a server; ``by`` says who of them."""
     views = []
     for place, view in enumerate(snapshot.servers):
         told = tuple(
-            replace(m, status=status) if m.address == address(slot) and by(place) else m for m in view.gossip or ()
+            replace(m, status=status, build=build) if m.address == address(slot) and by(place) else m
+            for m in view.gossip or ()
         )
         views.append(replace(view, gossip=told))
     return replace(snapshot, servers=tuple(views))

@@ -203,6 +203,7 @@ class Case:
     seconds: float  # from the first fault until all wanted voters were there for good
     voters: int
     machines: int
+    uneven: int  # servers that the fullest zone has beyond the emptiest
     last: str  # what the last tick held
 
     def amiss(self, wanted: int) -> str:
@@ -215,6 +216,8 @@ class Case:
             return f"it does not converge: {self.last}"
         if (self.voters, self.machines) != (wanted, wanted):
             return f"{self.voters} voters on {self.machines} machines"
+        if self.uneven > 1 and Reason.NO_OFFERING not in self.last:
+            return f"a zone has {self.uneven} servers more than another: {self.last}"
         return "" if self.seconds <= BOUND else f"it takes {self.seconds:.0f} s"
 
 
@@ -244,6 +247,8 @@ def strike(play: Play, state: State, *faults: Callable[[Play], None]) -> Case:
     up = [p for p in cluster.peers if p.voter and servers.up(p.address)] if cluster else []
     lost = cluster is not None and not cluster.leader
     since = play.whole_since if play.whole_since is not None else play.stage.world.now
+    zones = Counter({subnet.zone: 0 for subnet in state.wanted.spec.aws.subnets})
+    zones.update(i.zone for i in play.stage.live())
     holds = play.stage.ticks[-1].plan.holds if play.stage.ticks else ()
     return Case(
         wrong=tuple(play.wrong),
@@ -252,7 +257,8 @@ def strike(play: Play, state: State, *faults: Callable[[Play], None]) -> Case:
         seconds=max(0.0, since - before),
         voters=len(up),
         machines=len(play.stage.live()),
-        last="; ".join(f"{h.reason}: {h.message[:150]}" for h in holds[:3]),
+        uneven=max(zones.values()) - min(zones.values()),
+        last="; ".join(f"{h.reason}: {h.message[:400]}" for h in holds[:3]),
     )
 
 

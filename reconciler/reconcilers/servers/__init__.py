@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.reconcilers.servers.formation import not_to_be_given_up, plan_forming, quorum_missing
+from reconciler.reconcilers.servers.formation import alone, not_to_be_given_up, plan_forming, quorum_missing
 from reconciler.reconcilers.servers.health import Quorum, ServerHealth, Verdict, assess
 from reconciler.reconcilers.servers.record import remembered
 from reconciler.reconcilers.servers.steps import plan_steps
@@ -18,6 +18,7 @@ __all__ = [
     "ServerHealth",
     "ServerTold",
     "Verdict",
+    "alone",
     "assess",
     "not_to_be_given_up",
     "plan_servers",

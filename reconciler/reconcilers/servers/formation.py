@@ -76,6 +76,14 @@ def not_to_be_given_up(address: str, views: Iterable[ServerView], *, impaired: b
     return None
 
 
+def alone(address: str, views: Sequence[ServerView]) -> bool:
+    """Tell whether a forming server's agent answers and knows only itself, while others know each other."""
+    mine = next((v for v in views if v.address == address and v.reachable), None)
+    others = [v for v in views if v.reachable and v.address != address]
+    knows_nobody = mine is not None and not mine.leader and set(mine.members or ()) <= {address}
+    return knows_nobody and any(set(v.members or ()) - {v.address, address} for v in others)
+
+
 def _foreign(snapshot: Snapshot) -> str | None:
     """Say why nothing may be formed here: signs of a cluster that was there before."""
     for instance in snapshot.instances:
@@ -172,16 +180,17 @@ def _needed(snapshot: Snapshot, action: GiveUpForming) -> str | None:
 def _overdue(
     snapshot: Snapshot, group: ClusterGroup, servers: Servers, live: Sequence[Instance]
 ) -> Iterator[GiveUpForming]:
-    """Give up machines whose agents should have answered by now; their slots get their next life."""
+    """Give up machines whose agents should have answered, and found the others, by now: next lives for their slots."""
     answering = {view.address for view in snapshot.servers if view.reachable}
     for instance in live:
-        age = snapshot.observed_at - instance.launched_at
-        if age > servers.registration_timeout and instance.private_ip not in answering:
+        age, outside = snapshot.observed_at - instance.launched_at, alone(instance.private_ip, snapshot.servers)
+        if age > servers.registration_timeout and (outside or instance.private_ip not in answering):
+            state = "finds no other server" if outside else "is silent"
             yield GiveUpForming(
                 group=group.metadata.name,
                 instance_id=instance.id,
                 address=instance.private_ip,
-                reason=f"{instance.id} ({instance.claim}) was launched {_minutes(age)} ago and its agent is silent;"
+                reason=f"{instance.id} ({instance.claim}) was launched {_minutes(age)} ago and its agent {state};"
                 f" registrationTimeout is {_minutes(servers.registration_timeout)}",
             )
 

@@ -15,7 +15,16 @@ from datetime import datetime, timedelta
 from reconciler.machine import named_server_template, server_template
 from reconciler.reconcilers.servers.health import Quorum, ServerHealth, Verdict, assess, live_servers
 from reconciler.reconcilers.servers.record import seen_gone
-from reconciler.reconcilers.servers.wanted import arch_of, best_request, marked, outdated, price_of, revision_of
+from reconciler.reconcilers.servers.wanted import (
+    arch_of,
+    best_request,
+    downgrade,
+    marked,
+    outdated,
+    price_of,
+    revision_of,
+    uneven,
+)
 from schemas.document import ClusterGroup, Servers
 from schemas.faults import Source
 from schemas.names import parse_server_claim, server_claim
@@ -34,6 +43,7 @@ from schemas.world import Instance, Snapshot
 
 LEFT_ALONE = timedelta(seconds=60)  # a dead peer's: autopilot removes it by itself, or never will
 SILENT_FOR = timedelta(seconds=30)  # a server that was told to go and still is a peer
+QUIET_FOR = timedelta(minutes=10)  # so long no server is new before zones are evened out
 BARREN_MOST = 3  # servers in a row that never joined, before only one is tried ...
 BARREN_PAUSE = timedelta(minutes=30)  # ... so often
 
@@ -72,7 +82,7 @@ def plan_steps(snapshot: Snapshot, group: ClusterGroup, servers: Servers) -> Pla
     step = snapshot.record.step
     if step is not None and step.sure:
         return _go_on(case, step) + failing
-    for rule in (_dead_server, _stale_peer, _too_few, _too_many, _not_as_specified, _not_well):
+    for rule in (_dead_server, _stale_peer, _too_few, _too_many, _not_as_specified, _unevenly_spread, _not_well):
         if (plan := rule(case)) is not None:
             return plan + failing
     return failing
@@ -229,6 +239,19 @@ def _not_as_specified(case: Case) -> Plan | None:
     return _add(case, Reason.MARKED if is_marked else Reason.OUTDATED, what, _zones(case, staying))
 
 
+def _unevenly_spread(case: Case) -> Plan | None:
+    """Add a server in the emptiest zone when all has been quiet; once it votes, one of the fullest zone goes."""
+    live = live_servers(case.snapshot)
+    found = uneven(case.group, [i.zone for i in live])
+    if found is None or unready(case.quorum) is not None:
+        return None
+    what, zones = found
+    if (left := max(i.launched_at for i in live) + QUIET_FOR - case.now) > timedelta(0):
+        message = f"{what}: evened out in {_minutes(left)}, if all stays quiet"
+        return Plan.held("servers", Reason.SPREAD, message, passing=True)
+    return _add(case, Reason.SPREAD, what, zones)
+
+
 def _not_well(case: Case) -> Plan | None:
     """Nothing is to be done, and not all are healthy voters: it has not converged."""
     failing = case.snapshot.record.failing
@@ -337,6 +360,8 @@ def _add(case: Case, cause: Reason, what: str, zones: tuple[str, ...]) -> Plan:
     if joining := [s.name for s in quorum.servers if s.instance and s.instance.live and not s.voter and not s.failed]:
         message = f"{what}; {', '.join(joining)} joins first; {quorum.figures}"
         return Plan.held("servers", Reason.SERVER_JOINING, message, passing=True)
+    if (older := downgrade(case.snapshot, case.group)) is not None:
+        return Plan.held("servers", Reason.DOWNGRADE, f"{what}; {older}")
     if (halted := _halted(case, cause, what)) is not None:
         return Plan(holds=(halted,))
     change = added(quorum)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from reconciler.machine import REVISION, server_template
 from reconciler.packing.census import on_demand_price
+from reconciler.packing.versions import parse_version
 from schemas.document import ClusterGroup, Servers
 from schemas.plan import ServerRequest
 from schemas.world import TAG_REMOVE, TAG_REVISION, Instance, Market, Snapshot
@@ -51,6 +55,34 @@ def outdated(snapshot: Snapshot, group: ClusterGroup, servers: Servers, instance
 def revision_of(snapshot: Snapshot, group: ClusterGroup, servers: Servers) -> str:
     """Give the revision that a server launched now would have."""
     return server_template(group, arch_of(snapshot, servers.instance_types[0])).tags[TAG_REVISION]
+
+
+def downgrade(snapshot: Snapshot, group: ClusterGroup) -> str | None:
+    """Say why no server of the wanted version may join those that run: Nomad knows no way back (facts: nomad §6.6)."""
+    running = {m.build for v in snapshot.servers for m in v.gossip or () if m.status == "alive"}
+    running |= {s.version for s in (snapshot.look.autopilot.servers if snapshot.look.autopilot else ())}
+    newest, wanted = "", parse_version(group.spec.nomad.version)
+    for build in sorted(running):
+        least, found = parse_version(newest) or wanted, parse_version(build)
+        if least is not None and found is not None and found.compare(least) > 0:
+            newest = build
+    if not newest:
+        return None
+    return (
+        f"servers run Nomad {newest}, nomad.version is {group.spec.nomad.version}: an older server must not join newer"
+        f" ones; set nomad.version to {newest}, or restore a snapshot into a new cluster"
+    )
+
+
+def uneven(group: ClusterGroup, zones: Sequence[str]) -> tuple[str, tuple[str, ...]] | None:
+    """Say how uneven the servers' zones are, and which of the document's should get one; None: even enough."""
+    filled = Counter({subnet.zone: 0 for subnet in group.spec.aws.subnets})
+    filled.update(zones)
+    fullest = max(filled, key=lambda z: (filled[z], z))
+    lacking = sorted((z for z in filled if filled[z] <= filled[fullest] - 2), key=lambda z: (filled[z], z))
+    if not lacking:
+        return None
+    return f"zone {fullest} has {filled[fullest]} servers, {lacking[0]} has {filled[lacking[0]]}", tuple(lacking)
 
 
 def marked(instance: Instance) -> bool:
