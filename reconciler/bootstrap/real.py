@@ -8,7 +8,6 @@ import socket
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import TypeVar
 
 import anyio
@@ -20,6 +19,7 @@ from providers.nomad.door import RealNomadDoor
 from providers.nomad.settings import DEFAULT_ADDRESS, NomadSettings, SettingsError
 from providers.stores.nomad_locks import NomadLocks
 from providers.stores.nomad_variables import NomadVariables
+from reconciler.bootstrap.clock import WallClock
 from reconciler.bootstrap.source import catalogue
 from reconciler.loop import Outside, Ports
 from schemas.document import ClusterGroup
@@ -29,18 +29,6 @@ from schemas.record import Lease, Record
 __all__ = ["RealWorld", "SettingsError"]
 
 T = TypeVar("T")
-
-
-class WallClock:
-    """The clock port on this machine's clock."""
-
-    def now(self) -> datetime:
-        """Give the time."""
-        return datetime.now(UTC)  # noqa: TID251 - this is the clock port
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await anyio.sleep(seconds)
 
 
 @dataclass(slots=True)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-
-import anyio
 
 from providers.sandbox.wire.loopback import on_loopback
 from providers.sandbox.wire.served import PortError, Ports, serve_world
@@ -14,21 +12,10 @@ from providers.sandbox.world.epoch import Calendar
 from providers.sandbox.world.scenario import ScenarioError, load_scenario
 from providers.sandbox.world.world import World
 from providers.stores.sqlite import FileInUseError, NotAStateFileError, SqliteStore
+from reconciler.bootstrap.clock import WallClock
 from reconciler.bootstrap.source import catalogue
 
 __all__ = ["FileInUseError", "NotAStateFileError", "PortError", "Ports", "ScenarioError", "ServedWorld", "open_served"]
-
-
-class WallClock:
-    """The clock port: the time of this machine."""
-
-    def now(self) -> datetime:
-        """Give the time."""
-        return datetime.now(UTC)  # noqa: TID251 - this is the clock
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await anyio.sleep(seconds)
 
 
 class ServedWorld:
