@@ -199,10 +199,8 @@ def not_the_leader(case: ServerCase) -> None:
 
 
 def quorum_stays(case: ServerCase) -> None:
-    """Refuse when the others would be fewer than quorum, should the victim vanish without leaving raft."""
-    if case.victim is None:
-        return
-    if _last_of_two(case):
+    """Refuse when the others would be fewer than quorum, should a voter vanish without leaving raft."""
+    if case.victim is None or not case.victim.voter or _last_of_two(case):
         return
     removed = isinstance(case.action, RemovePeer)
     change = without(case.quorum, case.victim, removed=removed)

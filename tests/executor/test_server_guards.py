@@ -261,3 +261,8 @@ def test_an_accepted_risk_is_no_licence(action: ServerAction, fresh: Snapshot, c
     """It covers a healthy server that leaves in good order beside another healthy one, where one is wanted."""
     with pytest.raises(GuardError):
         guard_server_step(action, fresh, count, risk_accepted=True)
+
+
+def test_one_that_never_voted_may_be_ended_whatever_the_voters_are() -> None:
+    never = replace(END, voluntary=False, cause=Reason.NEVER_JOINED, peer_id="")
+    guard_server_step(never, without_peer(with_view(dead(a_quorum(4), 1), 3, ready=False), 3), COUNT)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.reconcilers.servers.health import Verdict, assess
-from schemas.servers import Autopilot
+from schemas.servers import Autopilot, Member
 from schemas.world import RaftPeer, Snapshot
 from support.quorums import (
     a_peer,
@@ -190,3 +190,12 @@ def test_a_dead_peer_whose_machine_ec2_has_forgotten_is_still_one_of_ours() -> N
 
     assert assess(gone).frozen is None
     assert assess(with_record(gone, known={})).frozen is not None, "unless nobody remembers it"
+
+
+def test_who_knows_only_itself_cannot_make_the_last_voter_unknown() -> None:
+    """A lone voter and a joiner that has not met it: each is its own witness."""
+    alone = (Member(name="i-server-1-0.global", address=address(1), status="alive"),)
+    snapshot = without_peer(with_view(a_quorum(2), 1, leader="", members=(address(1),), gossip=alone), 1)
+    quorum = assess(snapshot, twice=True)
+
+    assert (quorum.healthy, len(quorum.voters)) == (1, 1)

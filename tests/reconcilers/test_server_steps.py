@@ -11,8 +11,8 @@ import pytest
 from reconciler.reconcilers.servers import plan_servers, tell_server
 from reconciler.reconcilers.servers.record import remembered
 from schemas.faults import Source
-from schemas.plan import AddServer, Plan, Reason, RemovePeer, TerminateServer, TransferLeadership
-from schemas.servers import FrozenSince, ServersRecord, ServerStep, StepKind
+from schemas.plan import AddServer, IntroduceServers, Plan, Reason, RemovePeer, TerminateServer, TransferLeadership
+from schemas.servers import FrozenSince, Member, ServersRecord, ServerStep, StepKind
 from schemas.world import Market, Refused, Snapshot
 from support.builders import NOON, a_group
 from support.quorums import (
@@ -400,6 +400,26 @@ def test_nothing_else_begins_while_a_server_joins() -> None:
 
     assert found.actions == ()
     assert reasons(found) == {Reason.SERVER_JOINING}
+
+
+def test_a_newcomer_that_joined_only_itself_is_introduced_to_the_voters() -> None:
+    """Who comes up while nobody else answers has joined, as Nomad sees it, and never tries again."""
+    alone = (Member(name="i-server-3-0.global", address=address(3), status="alive"),)
+    snapshot = without_peer(with_view(a_quorum(4), 3, leader="", members=(address(3),), gossip=alone), 3)
+    snapshot = with_machine(snapshot, 3, launched_at=NOON)
+    joining = ServerStep(
+        kind=StepKind.ADD,
+        reason="one is missing",
+        begun_at=NOON,
+        voluntary=False,
+        claim="server-3-1",
+        instance_id=server_id(3),
+        sure=True,
+    )
+    action = only(plan(with_record(snapshot, step=joining)))
+
+    assert isinstance(action, IntroduceServers)
+    assert (action.asked, action.addresses) == (address(3), tuple(address(s) for s in range(3)))
 
 
 def test_a_newcomer_counts_when_it_has_voted_long_enough_for_clients_to_hear_of_it() -> None:

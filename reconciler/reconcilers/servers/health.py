@@ -371,9 +371,11 @@ def _gossip_of(snapshot: Snapshot, address: str) -> str:
     """Give what the others' gossip says of a server; "disagreeing" when they do not say one thing."""
     told: set[str] = set()
     heard: list[tuple[Member, ...]] = [
-        v.gossip for v in snapshot.servers if v.gossip is not None and v.address != address
+        v.gossip
+        for v in snapshot.servers
+        if v.gossip is not None and v.address != address and any(m.address != v.address for m in v.gossip)
     ]
-    if not heard:  # one that is alone can only be asked about itself
+    if not heard:  # one that is alone can only be asked about itself; who knows nobody can tell nothing
         heard = [v.gossip for v in snapshot.servers if v.gossip is not None] or [snapshot.look.gossip or ()]
     for members in heard:
         told |= {m.status for m in members if m.address == address}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from reconciler.machine import named_server_template, server_template
-from reconciler.reconcilers.servers.health import Quorum, ServerHealth, Verdict, assess, live_servers
+from reconciler.reconcilers.servers.health import Quorum, ServerHealth, Verdict, assess, host_of, live_servers
 from reconciler.reconcilers.servers.record import seen_gone
 from reconciler.reconcilers.servers.wanted import (
     arch_of,
@@ -31,6 +31,7 @@ from schemas.names import parse_server_claim, server_claim
 from schemas.plan import (
     AddServer,
     Hold,
+    IntroduceServers,
     Plan,
     QuorumChange,
     Reason,
@@ -139,12 +140,22 @@ def _joining(case: Case, step: ServerStep) -> Plan:
             f" ({server.reason or server.verdict}); registrationTimeout is {patience}"
         )
         return Plan(actions=(_terminate(case, server, Reason.NEVER_JOINED, reason, step),))
+    introduced = tuple(_introduced(case, instance)) if server.peer is None else ()
     if step.voted_at is not None:
         state = f"votes since {(case.now - step.voted_at).seconds} s"
     else:
         state = "is no voter yet" if server.peer else "boots"
     message = f"{instance.id} ({step.claim}) {state}; {case.quorum.figures}"
-    return Plan.held("servers", Reason.SERVER_JOINING, message, passing=True)
+    return Plan(actions=introduced) + Plan.held("servers", Reason.SERVER_JOINING, message, passing=True)
+
+
+def _introduced(case: Case, instance: Instance) -> Iterator[IntroduceServers]:
+    """Introduce a joiner that found only itself, as who comes up while no other answers does, and never asks again."""
+    view = next((v for v in case.snapshot.servers if v.address == instance.private_ip and v.reachable), None)
+    if view is not None and view.members is not None and set(view.members) <= {view.address}:
+        voters = tuple(sorted(host_of(s.peer.address) for s in case.quorum.voters if s.peer and s.reachable))
+        if voters:
+            yield IntroduceServers(asked=view.address, addresses=voters, reason=f"{instance.id} joined only itself")
 
 
 def _is_of(server: ServerHealth, step: ServerStep) -> bool:
