@@ -20,6 +20,7 @@ from support.server_faults import ServerFaults, follower_dies
 from support.stage import Stage, a_scenario
 
 STEP = 5.0  # virtual seconds between two ticks
+LOST = 1000.0  # virtual seconds without a leader; a zone comes back after 900
 CLAIM = "nomad-reconciler:claim"
 
 
@@ -32,6 +33,7 @@ class Play:
     hurt: set[str] = field(default_factory=set)
     wrong: list[str] = field(default_factory=list)
     whole_since: float | None = None  # since when all wanted voters are up and no other peer is there
+    leaderless_since: float | None = None
     wanted: int = 3
     most: int = 0  # machines that were ever wanted at a time
     led: str = ""  # who led a second ago ...
@@ -82,6 +84,7 @@ class Play:
                 self._tell(f"{len(up)} of {len(voters)} voters are up, {hurt} were hurt by faults")
             whole = len(up) == len(voters) == len(cluster.peers) == self.wanted and bool(cluster.leader)
             self.whole_since = (self.whole_since or world.now) if whole else None
+            self.leaderless_since = None if cluster.leader else (self.leaderless_since or world.now)
         ended = self.lived - {i.private_ip for i in live}
         if self.led in ended - self.hurt:
             self._tell(f"the leader {self.led} was ended")
@@ -102,6 +105,11 @@ class Play:
         """The leader's address."""
         found: list[str] = [c.leader for c in self.stage.world.servers.state.clusters.values()]
         return found[0] if found else ""
+
+    @property
+    def lost(self) -> bool:
+        """Nobody has led for longer than anything takes that comes back by itself."""
+        return self.leaderless_since is not None and self.stage.world.now - self.leaderless_since > LOST
 
     def followers(self) -> list[str]:
         """Addresses of voters that are up, stay and do not lead."""
@@ -241,11 +249,11 @@ def strike(play: Play, state: State, *faults: Callable[[Play], None]) -> Case:
     for fault in faults:
         fault(play)
         play.run(state.wanted, 20)
-    converged = play.run(state.wanted, 3000, until=_quiet)
+    converged = play.run(state.wanted, 3000, until=lambda tick: play.lost or _quiet(tick))
     servers = play.stage.world.servers
     cluster = next(iter(servers.state.clusters.values()), None)
     up = [p for p in cluster.peers if p.voter and servers.up(p.address)] if cluster else []
-    lost = cluster is not None and not cluster.leader
+    lost = play.lost or (cluster is not None and not cluster.leader)
     since = play.whole_since if play.whole_since is not None else play.stage.world.now
     zones = Counter({subnet.zone: 0 for subnet in state.wanted.spec.aws.subnets})
     zones.update(i.zone for i in play.stage.live())
