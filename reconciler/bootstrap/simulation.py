@@ -22,6 +22,7 @@ from schemas.faults import Source
 from schemas.workload import LoadedWorkload, Workload, load_workload
 
 __all__ = [
+    "KINDS",
     "Chronicle",
     "Plot",
     "Simulated",
@@ -233,6 +234,7 @@ def _signature(world: World) -> tuple[object, ...]:
 
 # --- faults ----------------------------------------------------------------------------------------------------------
 
+KINDS = tuple(kind.value for kind in Kind)
 LIGHT: Mapping[Kind, float] = {
     Kind.FAIL: 0.002,
     Kind.LOSE_REPLY: 0.001,

@@ -135,6 +135,32 @@ def iam(*, part: str | None, account: str | None, role: str | None, namespace: s
     work(Given(**given), part=part, account=account, role=role, namespace=namespace)
 
 
+@click.command(short_help="Show what a document would do to a workload, over virtual days")
+@options.source
+@click.option(
+    "--workload", required=True, metavar="FILE|NAME", help="Jobs over time: a file, or the name of a shipped one."
+)
+@click.option("--for", "length", default="7d", metavar="DURATION", help="How long, in virtual time. [7d]")
+@click.option(
+    "--faults",
+    metavar="FILE|RATES",
+    help="What goes wrong at the ports: a script that a run printed, light, heavy, or kind=chance,… a call.",
+)
+@click.option("--shrink", "smallest", is_flag=True, help="Look for the smallest fault script that still breaks a rule.")
+@click.option("--every-look", is_flag=True, help="Leave out no look though nothing has changed: slow, for comparison.")
+@click.option("--seed", type=int, metavar="N", help="The seed of prices, interruptions, noise and faults. [0]")
+@options.output
+def simulate(*, workload: str, length: str, faults: str | None, smallest: bool, every_look: bool, **given: Any) -> None:
+    """Show what a document would do to a workload, over virtual days; no account, no wall-clock.
+
+    The very program runs against the simulated Nomad and EC2. The same command prints the same bytes.
+    Ends with 1 when something that must always hold was broken.
+    """
+    from reconciler.cli.simulate import simulate as work
+
+    work(Given(**given), workload=workload, length=length, faults=faults, smallest=smallest, every_look=every_look)
+
+
 # --- the sandbox as a place of its own -------------------------------------------------------------------------------
 
 
@@ -179,4 +205,4 @@ def serve(*, scenario: str, nomad_port: int, ec2_port: int, state: str | None, s
     work(scenario, nomad_port=nomad_port, ec2_port=ec2_port, state=state, seed=seed, speed=speed)
 
 
-COMMANDS = (validate, plan, status, explain, schema, render, iam, sandbox)
+COMMANDS = (validate, plan, status, explain, schema, render, iam, simulate, sandbox)

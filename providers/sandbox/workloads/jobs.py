@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from schemas.workload import Job
@@ -38,8 +39,8 @@ def job_json(job: Job, name: str, *, count: int | None, run_seconds: float | Non
 def group_of(job: Job) -> str:
     """Name the group whose count moves."""
     if job.job is not None:
-        groups = job.job.get("TaskGroups") or ({},)
-        return str(groups[0].get("Name", ""))
+        groups: Sequence[Mapping[str, Any]] = job.job.get("TaskGroups") or ()
+        return str(groups[0].get("Name", "")) if groups else ""
     return "main"
 
 

@@ -51,7 +51,7 @@ def arrivals(shape: Arrivals, *, begin: float, end: float, key: str) -> Iterator
 def _times(shape: Arrivals, begin: float, end: float) -> Iterator[float]:
     if shape.every is not None:
         step = shape.every.total_seconds()
-        candidates = (begin + number * step for number in range(math.ceil((end - begin) / step)))
+        candidates: Iterator[float] = iter(begin + n * step for n in range(math.ceil((end - begin) / step)))
     else:
         candidates = _daily(shape, begin, end)
     yield from (at for at in candidates if not shape.weekdays or _weekday(at) in shape.weekdays)
