@@ -16,6 +16,8 @@ import botocore.session
 from botocore.config import Config
 from botocore.utils import parse_timestamp
 
+from providers.events.box import LONG_POLL
+
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_pricing import PricingClient
@@ -26,8 +28,6 @@ T = TypeVar("T")
 
 THREADS: Final = 16
 """Calls under way at a time; also the size of each connection pool, so that none is thrown away."""
-LONG_POLL: Final = 20
-"""Seconds that SQS may hold a question back."""
 
 _PRICED_IN: Final = {"eu": "eu-central-1", "ap": "ap-south-1", "me": "eu-central-1", "af": "eu-central-1"}
 """Where the Price List answers, by the first word of a region; us-east-1 for the rest."""

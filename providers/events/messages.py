@@ -7,28 +7,24 @@ the place of the region and no account.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from itertools import takewhile
 from typing import Any, Final
 
 import msgspec
+
+from schemas.events import Event, Kind
+
+Ours = Callable[[str], bool | None]
+"""Whether an instance is one of ours; None: nobody can tell yet."""
 
 LATE: Final = timedelta(minutes=5)
 """A warning older than this warns of what has happened."""
 REMEMBERED: Final = timedelta(hours=1)
 """So long an event that comes again is known by its id."""
-
-
-class Kind(StrEnum):
-    """What EC2 warns of."""
-
-    NOTICE = "notice"  # the machine goes in two minutes
-    RESERVATION = "reservation"  # the same, of a capacity reservation
-    REBALANCE = "rebalance"  # its market is at risk
-    STATE = "state"  # it is in another state now
-    SCHEDULED = "scheduled"  # AWS will retire or restart it on a date
 
 
 class Drop(StrEnum):
@@ -39,18 +35,7 @@ class Drop(StrEnum):
     DUPLICATE = "duplicate"
     LATE = "late"
     FOREIGN = "foreign"  # about machines of nobody we know
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """A warning about machines, as EC2 gave it at ``at``."""
-
-    id: str
-    kind: Kind
-    at: datetime
-    instance_ids: tuple[str, ...]
-    state: str = ""  # of STATE: the new one
-    due: datetime | None = None  # of SCHEDULED: when it happens
+    UNDECIDED = "undecided"  # about a machine that may be that of a group which has not looked yet: it comes again
 
 
 class MalformedError(Exception):
@@ -140,24 +125,30 @@ class Sieve:
     def __init__(self) -> None:
         self._seen: dict[str, datetime] = {}
 
-    def sift(self, bodies: Iterable[str], now: datetime, ours: Callable[[str], bool]) -> list[Event | Drop]:
+    def sift(self, bodies: Iterable[str], now: datetime, ours: Ours) -> list[Event | Drop]:
         """Judge each message in turn; ``ours`` asks every group for an instance id.
 
         An event that was only sifted is not remembered: it comes again until ``keep`` says that it was dealt with.
         """
-        self._seen = {event: at for event, at in self._seen.items() if now - at < REMEMBERED}
+        for event_id in [e for e, _ in takewhile(lambda kept: now - kept[1] >= REMEMBERED, self._seen.items())]:
+            del self._seen[event_id]  # they stand in the order in which they were kept
         found: list[Event | Drop] = []
+        ids: set[str] = set()
         for body in bodies:
             judged = self._judge(body, now, ours)
-            twice = isinstance(judged, Event) and any(isinstance(f, Event) and f.id == judged.id for f in found)
-            found.append(Drop.DUPLICATE if twice else judged)
+            if isinstance(judged, Event) and judged.id in ids:
+                judged = Drop.DUPLICATE
+            elif isinstance(judged, Event):
+                ids.add(judged.id)
+            found.append(judged)
         return found
 
     def keep(self, event: Event, now: datetime) -> None:
         """Remember an event: what it asks for is written down, and its repetition is a duplicate."""
+        self._seen.pop(event.id, None)
         self._seen[event.id] = now
 
-    def _judge(self, body: str, now: datetime, ours: Callable[[str], bool]) -> Event | Drop:
+    def _judge(self, body: str, now: datetime, ours: Ours) -> Event | Drop:
         try:
             event = parse(body)
         except MalformedError:
@@ -168,5 +159,8 @@ class Sieve:
             return Drop.DUPLICATE
         if event.kind is not Kind.SCHEDULED and now - event.at > LATE:
             return Drop.LATE
-        mine = tuple(instance for instance in event.instance_ids if ours(instance))
+        whose = {instance: ours(instance) for instance in event.instance_ids}
+        if None in whose.values():
+            return Drop.UNDECIDED
+        mine = tuple(instance for instance, our in whose.items() if our)
         return replace(event, instance_ids=mine) if mine else Drop.FOREIGN

@@ -3,42 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Final
 
 from providers.aws.call import Caller
-from providers.aws.clients import LONG_POLL, Clients
+from providers.aws.clients import Clients
+from providers.events.box import AT_ONCE, HIDDEN, LONG_POLL, Received
 from schemas.faults import Source, UnansweredError
-
-AT_ONCE: Final = 10
-HIDDEN: Final = 20
-"""Seconds for which a message is nobody else's: long enough to write an intent down, not to drain a node."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
-    """A message, and the handle by which this receipt of it is deleted."""
-
-    body: str
-    handle: str
 
 
 class Queue:
     """An SQS queue by its URL. A process that also polls it takes messages away: each needs a queue of its own."""
 
-    def __init__(self, clients: Clients, url: str) -> None:
+    def __init__(self, clients: Clients, url: str, *, inline: bool = False) -> None:
+        """Make it; ``inline`` calls block the loop, for a wire in this process and its virtual time."""
         self._clients, self._url = clients, url
-        self._caller = Caller(Source.EVENTS)
+        self._caller = Caller(Source.EVENTS, inline=inline)
 
-    async def receive(self) -> tuple[Received, ...]:
-        """Wait up to 20 s for messages, at most ten. Raises UnansweredError."""
+    async def receive(self, *, wait: int = LONG_POLL) -> tuple[Received, ...]:
+        """Wait up to ``wait`` seconds (at most 20) for messages, at most ten. Raises UnansweredError."""
 
         def poll() -> tuple[Received, ...]:
             answer = self._clients.sqs().receive_message(
                 QueueUrl=self._url,
                 MaxNumberOfMessages=AT_ONCE,
-                WaitTimeSeconds=LONG_POLL,
+                WaitTimeSeconds=wait,
                 VisibilityTimeout=HIDDEN,
             )
             return tuple(Received(body=m["Body"], handle=m["ReceiptHandle"]) for m in answer.get("Messages", ()))

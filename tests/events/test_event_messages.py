@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.events.messages import LATE, REMEMBERED, Drop, Event, Kind, MalformedError, Sieve, parse
+from providers.events.messages import LATE, REMEMBERED, Drop, MalformedError, Sieve, parse
+from schemas.events import Event, Kind
 from support.builders import NOON
 
 INSTANCE = "i-0b662ef9931388ba0"

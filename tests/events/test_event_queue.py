@@ -10,7 +10,8 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from providers.aws.clients import Clients
-from providers.events.queue import Queue, Received
+from providers.events.box import Received
+from providers.events.queue import Queue
 from schemas.faults import UnansweredError
 from support.aws_wire import REGION, run
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from providers.events.messages import Event, parse
+from providers.events.messages import parse
 from providers.sandbox.doors.queue import SandboxQueue
 from providers.sandbox.world.ec2.interruption import interrupt
 from providers.sandbox.world.ec2.lifecycle import terminate
 from providers.sandbox.world.ec2.messages import delete, receive
 from providers.sandbox.world.ec2.state import QueueRules
+from schemas.events import Event
 from support.bare_world import BareWorld, launch
 from support.whole_world import Doors, a_client_template, a_request, a_world, through_doors
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from providers.events.messages import Event, Kind, parse
+from providers.events.messages import parse
 from providers.sandbox.world.ec2.describe import Checks, checks_of, describe_by_id, describe_instances, describe_status
 from providers.sandbox.world.ec2.errors import Ec2Error
 from providers.sandbox.world.ec2.fleet import FleetOrder, create_fleet
@@ -21,6 +21,7 @@ from providers.sandbox.world.ec2.scheduled import REBOOT, RETIREMENT, schedule
 from providers.sandbox.world.ec2.state import Instance, Outage, PriceMove, Quota, Reclaim, Subnet
 from providers.sandbox.world.ec2.throttle import spend
 from providers.sandbox.world.epoch import EPOCH
+from schemas.events import Event, Kind
 from schemas.faults import UnansweredError
 from support.bare_world import (
     SUBNETS,
