@@ -1,16 +1,19 @@
-"""Where documents come from: files and directories, read and checked together."""
+"""Where documents come from: files, directories and Consul, read and checked together."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
+import anyio
+
+from providers.files.place import FilePlace
 from providers.prices.shipped import load_catalogue
 from schemas.catalogue import Catalogue
 from schemas.document import ClusterGroup
 from schemas.document.load import Loaded, LoadedGroup, check_together, load
+from schemas.document.texts import AbsentError, Place, SilentError
 
 
 def catalogue() -> Catalogue:
@@ -19,22 +22,55 @@ def catalogue() -> Catalogue:
 
 
 class NoDocumentError(Exception):
-    """What was named with ``--file`` holds no document."""
+    """What was named with ``--file`` holds no document, or names no place where documents can be."""
+
+
+class SilentSourceError(Exception):
+    """Whoever keeps the documents did not answer, or hides some of them: nothing is known of what should be."""
 
 
 def documents(files: Sequence[str]) -> Loaded:
-    """Read and check all documents: files, and directories (not recursive, ``*.yaml`` and ``*.yml``, by name).
+    """Read and check all documents, once: of files, of directories, and below prefixes in Consul.
 
-    Raises NoDocumentError when a path is not there, cannot be read, or a directory holds no document.
+    Raises NoDocumentError when a path is not there, cannot be read, or holds no document; SilentSourceError.
     """
+    texts: dict[str, bytes] = {}
+    for place in places(files):
+        try:
+            texts |= (place.read_now() if isinstance(place, FilePlace) else anyio.run(place.read)).of
+        except AbsentError as error:
+            raise NoDocumentError(str(error)) from error
+        except SilentError as error:
+            raise SilentSourceError(str(error)) from error
+    return loaded_from(texts)
+
+
+def places(files: Sequence[str]) -> tuple[Place, ...]:
+    """Give the places that ``--file`` names. Raises NoDocumentError for an address that makes no sense."""
+    return tuple(_consul(name) if name.startswith("consul://") else FilePlace(path=name) for name in files)
+
+
+def _consul(url: str) -> Place:
+    from providers.consul.place import ConsulPlace  # noqa: PLC0415 - httpx is for those who need it
+    from providers.consul.settings import AddressError, Location  # noqa: PLC0415 - same
+
+    try:
+        return ConsulPlace(location=Location.read(url, os.environ))
+    except AddressError as error:
+        raise NoDocumentError(str(error)) from error
+
+
+def loaded_from(texts: Mapping[str, bytes]) -> Loaded:
+    """Check texts, each by itself and all together; $NOMAD_ADDR stands in where no address is given."""
     known = catalogue()
-    each = [load(_read(path), file=str(path), catalogue=known) for path in _paths(files)]
+    each = [load(text, file=name, catalogue=known) for name, text in texts.items()]
     groups = [_addressed(group) for one in each for group in one.groups]
     nowhere = (g.problem(("spec", "nomad"), *NOWHERE) for g in groups if _lost(g.group))
     return Loaded(
         groups=tuple(groups),
         problems=(*(problem for one in each for problem in one.problems), *check_together(each), *nowhere),
         warnings=tuple(warning for one in each for warning in one.warnings),
+        emptied=frozenset(file for one in each for file in one.emptied),
     )
 
 
@@ -54,28 +90,3 @@ def _addressed(loaded: LoadedGroup) -> LoadedGroup:
 
 def _lost(group: ClusterGroup) -> bool:
     return group.spec.servers is None and group.spec.nomad.address is None
-
-
-def _paths(files: Sequence[str]) -> list[Path]:
-    found: list[Path] = []
-    for name in files:
-        if name.startswith("consul://"):
-            raise NoDocumentError(f"{name}: documents from Consul are not implemented yet; name a file or a directory")
-        path = Path(name)
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix in {".yaml", ".yml"} and not p.name.startswith("."))
-            if not inside:
-                raise NoDocumentError(f"{name}: no *.yaml in this directory (its subdirectories are not searched)")
-            found += inside
-        elif path.exists():
-            found.append(path)
-        else:
-            raise NoDocumentError(f"{name}: no such file or directory; --file names documents, the default is specs/")
-    return found
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise NoDocumentError(f"{path}: cannot be read: {error.strerror}") from error

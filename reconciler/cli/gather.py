@@ -11,10 +11,11 @@ import click
 from pydantic_core import PydanticCustomError
 
 from reconciler.bootstrap import source
-from reconciler.cli.exits import INVALID, USAGE, ExitError
+from reconciler.cli.exits import INVALID, UNREACHABLE, USAGE, ExitError
 from reconciler.cli.options import Given
 from reconciler.cli.streams import tell
 from schemas.document import ClusterGroup, parse_duration
+from schemas.document.load import Loaded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +36,7 @@ def documents_of(given: Given, *, warn: bool = False) -> list[Document]:
         for option, value in (("--state", given.state), ("--seed", given.seed)):
             if value is not None:
                 raise click.UsageError(f"{option} goes with --sandbox")
-    try:
-        loaded = source.documents(given.files)
-    except source.NoDocumentError as error:
-        raise ExitError(USAGE, f"Error: {error}") from error
+    loaded = loaded_of(given)
     if loaded.problems:
         for problem in loaded.problems:
             tell(str(problem))
@@ -50,6 +48,16 @@ def documents_of(given: Given, *, warn: bool = False) -> list[Document]:
     for warning in (w for document in chosen for w in document.warnings if warn):
         tell(f"warning: {warning}")
     return chosen
+
+
+def loaded_of(given: Given) -> Loaded:
+    """Read all documents, sound or not; ends with 64 where there is none, with 69 where nobody answers."""
+    try:
+        return source.documents(given.files)
+    except source.NoDocumentError as error:
+        raise ExitError(USAGE, f"Error: {error}") from error
+    except source.SilentSourceError as error:
+        raise ExitError(UNREACHABLE, f"Error: {error}; nothing was touched") from error
 
 
 def problems(count: int) -> str:

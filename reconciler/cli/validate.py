@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from reconciler.bootstrap import source
-from reconciler.cli.exits import INVALID, USAGE, ExitError
-from reconciler.cli.gather import documents_of, problems
+from reconciler.cli.exits import INVALID, ExitError
+from reconciler.cli.gather import documents_of, loaded_of, problems
 from reconciler.cli.options import Given
 from reconciler.cli.show.plain import print_plain, print_text
 from reconciler.cli.streams import tell
@@ -28,10 +27,7 @@ def validate(given: Given) -> None:
 
 def _for_programs(given: Given) -> None:
     """Print everything as data: documents, problems, warnings."""
-    try:
-        loaded = source.documents(given.files)
-    except source.NoDocumentError as error:
-        raise ExitError(USAGE, f"Error: {error}") from error
+    loaded = loaded_of(given)
     documents = [
         {"file": one.file, "name": one.group.metadata.name, "digest": one.digest}
         for one in loaded.groups

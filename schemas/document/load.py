@@ -51,6 +51,8 @@ class Loaded:
     groups: tuple[LoadedGroup, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    emptied: frozenset[str] = frozenset()
+    """Files that hold no document at all: nothing, or comments."""
 
 
 def load(text: str | bytes, *, file: str, catalogue: Catalogue) -> Loaded:
@@ -86,6 +88,7 @@ def load(text: str | bytes, *, file: str, catalogue: Catalogue) -> Loaded:
         groups=tuple(groups),
         problems=in_order(file, faults, always),
         warnings=tuple(w for group in groups for w in group.warnings),
+        emptied=frozenset([file] if ended is None and not roots and not read_badly else []),
     )
 
 

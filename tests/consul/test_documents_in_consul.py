@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import anyio
@@ -19,9 +19,9 @@ from providers.http import App, Http, Request
 from schemas.document.texts import AbsentError, SilentError, Texts
 from support.fake_consul import FakeConsul
 from support.real_consul import ConsulAgent, started
+from support.watching import Watched, contents, run
 
 SOON = 5.0  # seconds
-QUIET = 0.7  # seconds in which nothing must come
 
 
 class Kv(Protocol):
@@ -101,53 +101,6 @@ def kv(request: pytest.FixtureRequest) -> Kv:
 def prefix() -> str:
     """A prefix that nobody else uses."""
     return f"fleet-{os.urandom(4).hex()}"
-
-
-def run(work: Callable[[], Awaitable[None]]) -> None:
-    async def in_time() -> None:
-        with anyio.fail_after(30):
-            await work()
-
-    anyio.run(in_time)
-
-
-def contents(texts: Texts) -> dict[str, bytes]:
-    """Give texts by the last part of their names."""
-    return {name.rpartition("/")[2]: text for name, text in texts.of.items()}
-
-
-class Watched:
-    """A watch, read one step at a time."""
-
-    def __init__(self, place: ConsulPlace) -> None:
-        self._send, self._receive = anyio.create_memory_object_stream[Texts](100)
-        self._place = place
-        self._group = anyio.create_task_group()
-
-    async def __aenter__(self) -> Self:
-        await self._group.__aenter__()
-        self._group.start_soon(self._run, self._place.watch())
-        return self
-
-    async def _run(self, watch: AsyncIterator[Texts]) -> None:
-        async for texts in watch:
-            await self._send.send(texts)
-
-    async def __aexit__(self, *raised: object) -> None:
-        self._group.cancel_scope.cancel()
-        await self._group.__aexit__(None, None, None)
-        self._send.close()
-        self._receive.close()
-
-    async def next(self) -> Texts:
-        with anyio.fail_after(SOON):
-            return await self._receive.receive()
-
-    async def silent(self) -> bool:
-        with anyio.move_on_after(QUIET):
-            await self._receive.receive()
-            return False
-        return True
 
 
 # --- read once -------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from providers.sandbox.virtualtime import LoopClock
 from providers.sandbox.wire.ec2.app import Ec2Wire
 from reconciler.bootstrap.simulated import sandbox
 from reconciler.bootstrap.source import documents
+from reconciler.iam import reconciler_policy
 from reconciler.loop import GroupLoop, Outside, Tick, run_once
 from support.aws_wire import REGION
 
