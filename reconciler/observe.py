@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 import anyio
 
@@ -110,7 +109,7 @@ class Observer:
             return (), ServersLook()
         witnesses = Witnesses(clock=self.clock, ec2=self.ec2, nomad=nomad)
         if formed_marker(self.group.metadata.name) not in ground.templates:
-            return await witnesses.forming(ground.instances, sorted(host_of(a) for a in ground.addresses))
+            return await witnesses.forming(ground.instances)
         return await witnesses.look(ground.instances)
 
     async def _ask_ec2(
@@ -162,11 +161,6 @@ class _Answers:
             for name, question in questions.items():
                 group.start_soon(ask, name, question)
         return {} if source in self.unanswered else {name: answers[name] for name in questions}
-
-
-def host_of(address: str) -> str:
-    """Give the host part of an address or URL, as other rooms compare private addresses."""
-    return urlsplit(address if "://" in address else f"//{address}").hostname or address
 
 
 def forgotten(snapshot: Snapshot) -> tuple[str, ...]:

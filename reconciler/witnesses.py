@@ -40,12 +40,10 @@ class Witnesses:
                 group.start_soon(ask, address)
         return tuple(found[address] for address in addresses)
 
-    async def forming(
-        self, instances: Sequence[Instance], addresses: Sequence[str]
-    ) -> tuple[tuple[ServerView, ...], ServersLook]:
+    async def forming(self, instances: Sequence[Instance]) -> tuple[tuple[ServerView, ...], ServersLook]:
         """Ask servers that have no leader yet; where nobody answers, EC2 too, as it may be us who are cut off."""
-        views = await self.views(addresses)
-        running = [i.id for i in instances if i.role == Role.SERVER and i.state == "running"]
+        servers = [i for i in instances if i.role == Role.SERVER and i.state == "running"]
+        views, running = await self.views(sorted(i.private_ip for i in servers)), [i.id for i in servers]
         if any(view.reachable for view in views) or not running:
             return views, ServersLook()
         return views, ServersLook(impaired=await self._impaired(running))
