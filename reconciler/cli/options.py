@@ -45,7 +45,7 @@ def source(command: F) -> F:
         multiple=True,
         default=(DEFAULT_SOURCE,),
         type=click.Path(),
-        help="A document, a directory of them (not recursive), or consul://HOST:PORT/PREFIX; repeatable. [default: specs/]",
+        help="A document, a directory (not recursive), or consul://HOST:PORT/PREFIX; repeatable. [default: specs/]",
     )(command)
 
 
