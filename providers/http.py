@@ -176,6 +176,10 @@ class _translated:  # noqa: N801 - used as a statement
                 raise NotSentError(_words(error)) from error
             case httpx.TransportError() | httpx.DecodingError() | httpx.StreamError():
                 raise CutShortError(_words(error)) from error
+            case ssl.SSLError() if "_ALERT_" in str(error):  # TLS 1.3 tells after the request was sent: nobody read it
+                raise NotSentError(f"TLS is refused: {error.reason or error}") from error
+            case OSError():  # what httpx lets through as it is
+                raise CutShortError(_words(error)) from error
             case httpx.InvalidURL():
                 raise NotSentError(f"not a URL: {error}") from error
             case _:

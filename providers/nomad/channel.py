@@ -74,6 +74,11 @@ class Channel:
         self.traffic = Traffic()
         self._turns = anyio.Semaphore(AT_ONCE)
 
+    @property
+    def has_token(self) -> bool:
+        """Whether it asks as somebody."""
+        return bool(self._settings.token)
+
     def speaking_for(self, source: Source) -> Channel:
         """Give this channel for another source: its faults are then named so; addresses and figures stay shared."""
         twin = object.__new__(Channel)

@@ -28,7 +28,6 @@ from providers.nomad.shapes import (
     objects,
     whole,
 )
-from schemas.faults import Source, UnansweredError
 from schemas.nomad_plan import JobPlan
 from schemas.world import Allocation, Evaluation, Job, Node
 
@@ -68,8 +67,7 @@ class NomadCluster(ServerCalls, AclCalls):
     async def jobs(self) -> tuple[Job, ...]:
         """List all jobs with their summaries: one list, and a read of each job that was submitted again."""
         stubs = await self.channel.read("/v1/jobs", (ALL,), decode=lambda a: list_of(JobStub, a), seconds=LONG)
-        if not stubs:
-            await self._see_a_namespace()
+        await self._see_all()
         await in_parallel(self._learn_job, [s for s in stubs if self._memory.job(s) is None and not _over(s)])
         listed = {(s.Namespace, s.ID) for s in stubs}
         self._memory.jobs = {key: kept for key, kept in self._memory.jobs.items() if key in listed}
@@ -185,15 +183,12 @@ class NomadCluster(ServerCalls, AclCalls):
             return None
         return replace(job, queued=stub.queued, modify_index=stub.ModifyIndex)
 
-    async def _see_a_namespace(self) -> None:
-        """Believe that there is no job only if the token sees some namespace: without rights the list is empty too."""
-        seen = await self.channel.read("/v1/namespaces", decode=lambda a: objects(a, "Name"))
-        if not seen:
-            said = (
-                "no job is listed and no namespace either: the token in NOMAD_TOKEN may read none."
-                " Give it the rights that `reconcile iam` prints."
-            )
-            raise UnansweredError(Source.NOMAD, "GET /v1/jobs", said)
+    async def _see_all(self) -> None:
+        """Believe a list over all namespaces only if none is hidden from the token; asked every few minutes."""
+        seen, now = self._memory.sees_all_at, anyio.current_time()
+        if seen is None or now - seen >= RESYNC:
+            await self.see_all_namespaces()
+            self._memory.sees_all_at = now
 
 
 async def in_parallel(ask: Callable[[T], Awaitable[None]], each: Sequence[T]) -> None:

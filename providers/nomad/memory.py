@@ -41,6 +41,7 @@ class Memory:
     jobs: dict[tuple[str, str], tuple[tuple[int, int], Job]] = field(default_factory=dict)
     allocations: Allocations = field(default_factory=Allocations)
     follower: Follower | None = None
+    sees_all_at: float | None = None  # when the token was last seen to hide nothing, by the loop's clock
 
     def job(self, stub: JobStub) -> Job | None:
         """Give a job's specification if it is still that of the stub."""

@@ -19,6 +19,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ import pytest
 NOMAD = shutil.which("nomad")
 needs_nomad = pytest.mark.skipif(NOMAD is None, reason="there is no nomad on PATH: nothing real to compare with")
 READY_WITHIN = 60.0  # seconds
+_NETS = count()
 HTTP_PORT = 4646  # the same for all, each has an address of its own
 
 Json = dict[str, Any]
@@ -235,8 +237,9 @@ def _dying_with_us() -> Sequence[str]:
 
 
 def _free_net() -> str:
-    """Give a loopback network of our own: several runs on one machine do not meet."""
-    return f"127.{50 + os.getpid() // 250 % 200}.{os.getpid() % 250 + 1}"
+    """Give a loopback network of our own: several runs on one machine do not meet, nor do clusters of one run."""
+    high, low = divmod(os.getpid() * 7 + next(_NETS), 250)
+    return f"127.{50 + high % 200}.{low + 1}"
 
 
 def _running_in(folder: Path) -> Iterator[int]:
