@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from reconciler.errors import GuardError
-from reconciler.guards import guard_forming, guard_giving_up, guard_launch, guard_marker
+from reconciler.guards import guard_forming, guard_giving_up, guard_launch, guard_marker, guard_unused
 from reconciler.journal import Intent, Journal, begun, finished
 from reconciler.packing.refusals import refusals
 from reconciler.ports import Clock, Ec2, Nomad
@@ -19,6 +19,7 @@ from schemas.plan import (
     Action,
     CreateNodePool,
     CreateTemplate,
+    DeleteTemplate,
     ForgetMember,
     FormingAction,
     FormServer,
@@ -79,7 +80,9 @@ class Executor:
     def _servers(self) -> ServerEffects:
         return ServerEffects(group=self.group, clock=self.clock, ec2=self.ec2, nomad=self.nomad, journal=self.journal)
 
-    async def _perform(self, action: FormingAction | CreateNodePool | CreateTemplate) -> tuple[Instance, ...]:
+    async def _perform(
+        self, action: FormingAction | CreateNodePool | CreateTemplate | DeleteTemplate
+    ) -> tuple[Instance, ...]:
         """Carry out what needs no intent, as asking for it twice is asking once; give the machines that came of it."""
         match action:
             case FormServer():
@@ -96,6 +99,9 @@ class Executor:
                 await self.nomad.create_node_pool(action.name)
             case CreateTemplate():
                 await self._create_template(action.template)
+            case DeleteTemplate():
+                guard_unused(action, self.journal.ledger)
+                await self.ec2.delete_template(action.name)
             case _:
                 assert_never(action)
         return ()

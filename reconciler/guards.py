@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from reconciler.errors import GuardError, QuorumAtRiskError
+from reconciler.journal import Ledger
 from reconciler.packing.census import clients_by_pool
 from reconciler.reconcilers.servers import alone, not_to_be_given_up, quorum_missing
 from reconciler.reconcilers.servers.health import Quorum, ServerHealth, assess, live_servers
@@ -17,6 +18,7 @@ from schemas.document import ClusterGroup
 from schemas.names import formed_marker, parse_server_claim
 from schemas.plan import (
     AddServer,
+    DeleteTemplate,
     FormServer,
     GiveUpForming,
     Launch,
@@ -43,6 +45,16 @@ def guard_launch(action: Launch, fresh: Snapshot, group: ClusterGroup) -> None:
     everywhere, limit = sum(live.values()), group.spec.limits.max_nodes
     if everywhere + action.count > limit:
         raise GuardError(key=action.key, why=f"{everywhere} + {action.count} machines pass limits.maxNodes {limit}")
+
+
+def guard_unused(action: DeleteTemplate, ledger: Ledger | None) -> None:
+    """Refuse to delete a template that an open launch or server step was asked with: it is asked again as it was."""
+    if ledger is None:
+        raise GuardError(key=action.key, why="the journal is not known")
+    step = ledger.servers.step
+    asked = {intent.action.template for intent in ledger.intents} | ({step.template} if step else set())
+    if action.name in asked:
+        raise GuardError(key=action.key, why="a launch that was not answered yet was asked for with it")
 
 
 def guard_forming(action: FormServer, templates: frozenset[str], instances: Sequence[Instance]) -> None:

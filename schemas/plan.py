@@ -29,7 +29,9 @@ class Reason(StrEnum):
     SURPLUS = "Surplus"
     OUTDATED = "Outdated"
     MARKED = "Marked"
+    UNUSED = "Unused"
     SPREAD = "Spread"
+    SCHEDULED = "Scheduled"
     # why it is not done, though it will be soon without anybody's help
     SERVERS_FORMING = "ServersForming"
     SERVER_JOINING = "ServerJoining"
@@ -52,6 +54,8 @@ class Reason(StrEnum):
     BOOT_FAILING = "BootFailing"
     ROLLOUT_HALTED = "RolloutHalted"
     DOWNGRADE = "Downgrade"
+    SNAPSHOT_FAILED = "SnapshotFailed"
+    ADDRESS_TAKEN = "AddressTaken"
     GIVEN_UP = "GivenUp"
     FROZEN = "Frozen"
     PAUSED = "Paused"
@@ -330,6 +334,66 @@ class RemovePeer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SaveSnapshot:
+    """Save the servers' state, read it back, and forget the oldest of those that were saved."""
+
+    to: str  # a directory, or s3://bucket/prefix
+    keep: int
+    cause: Reason  # SCHEDULED or OUTDATED
+    reason: str
+    price: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """By place."""
+        return f"snapshot/{self.to}"
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return "snapshots"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveAddress:
+    """Give a server an Elastic IP that nobody has."""
+
+    allocation_id: str
+    instance_id: str
+    reason: str
+    price: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """By both."""
+        return f"address/{self.allocation_id}/{self.instance_id}"
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return f"server/{self.instance_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootstrapAcl:
+    """Give a new cluster its first management token; one that has it already stays as it is."""
+
+    leader: str
+    reason: str
+    price: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """There is one first token."""
+        return "acl-bootstrap"
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return "servers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CreateNodePool:
     """Make a Nomad node pool that a pool's machines belong to: jobs cannot be registered for one that is missing."""
 
@@ -366,6 +430,25 @@ class CreateTemplate:
     def subject(self) -> str:
         """What it is about."""
         return f"pool/{self.pool}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteTemplate:
+    """Take away a launch template of an earlier content; one that is gone is deleted."""
+
+    name: str
+    reason: str
+    price: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """By name, and so by content."""
+        return f"delete-template/{self.name}"
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return f"template/{self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -413,7 +496,7 @@ class Launch:
 
 ServerAction = AddServer | TransferLeadership | TerminateServer | RemovePeer
 FormingAction = FormServer | IntroduceServers | GiveUpForming | ForgetMember | MarkFormed
-Action = FormingAction | ServerAction | CreateNodePool | CreateTemplate | Launch
+Action = FormingAction | ServerAction | CreateNodePool | CreateTemplate | DeleteTemplate | Launch
 
 
 def to_builtins(action: Action) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from reconciler.reconcilers.node_pools import plan_node_pools
 from reconciler.reconcilers.servers import plan_servers
 from reconciler.reconcilers.size import plan_size
 from reconciler.reconcilers.subnets import plan_subnets
+from reconciler.reconcilers.templates import plan_templates
 from schemas.document import ClusterGroup
 from schemas.plan import Hold, Plan
 from schemas.world import Snapshot
@@ -24,6 +25,7 @@ RECONCILERS: tuple[tuple[str, Reconcile], ...] = (
     ("demand", plan_demand),
     ("headroom", plan_headroom),
     ("size", plan_size),
+    ("templates", plan_templates),
 )
 
 

@@ -13,6 +13,7 @@ from schemas.plan import (
     AddServer,
     CreateNodePool,
     CreateTemplate,
+    DeleteTemplate,
     ForgetMember,
     FormServer,
     GiveUpForming,
@@ -126,6 +127,8 @@ def act_of(action: Action) -> Act:
         case CreateTemplate():
             what = f"create the launch template {action.template.name}"
             return _act(action, Reason.MISSING, what, pool=action.pool)
+        case DeleteTemplate():
+            return _act(action, Reason.UNUSED, f"delete the launch template {action.name}")
         case Launch():
             return _act(
                 action,

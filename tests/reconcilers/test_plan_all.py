@@ -50,7 +50,7 @@ def growth(snapshot: Snapshot, group: ClusterGroup) -> Plan:
 
 
 def test_the_list_names_the_reconcilers_in_the_order_in_which_they_are_asked() -> None:
-    assert [name for name, _ in RECONCILERS] == ["servers", "node-pools", "subnets", "demand", "headroom", "size"]
+    assert [name for name, _ in RECONCILERS] == ["servers", "node-pools", "subnets", "demand", "headroom", "size", "templates"]
 
 
 def test_headroom_does_not_buy_what_the_machines_of_demand_leave_free() -> None:
