@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _SHARED_MAX = 60  # items with a choice of groups, up to which all groups are priced together
 _SLOTS_MAX = 24
+GRADES = 4  # classes of kinds by how much of the work fits there
 _ALIKE = 0.002  # relative difference in room between sizes of a family
 
 
@@ -38,15 +39,22 @@ class Fluid:
     is worth what it costs where it is cheapest. So no machine's content is ever worth more than the machine.
     """
 
-    def __init__(self, items: Sequence[Item], kinds: Sequence[Kind], meter: Meter) -> None:
+    def __init__(
+        self, items: Sequence[Item], kinds: Sequence[Kind], meter: Meter, *, loose: bool = False, grades: int = GRADES
+    ) -> None:
+        import numpy as np  # noqa: PLC0415 - paid for only by those who pack
+
         self._items, self._kinds, self._meter = items, kinds, meter
-        groups: dict[int, list[int]] = defaultdict(list)
-        for k, kind in enumerate(kinds):
-            groups[kind.allowed].append(k)
-        self._groups = [(sorted({e.item for k in own for e in kinds[k].entries}), own) for own in groups.values()]
+        self._groups = _homes(_classes(items, kinds, grades), kinds, loose=loose)
         slots = _slots(items)
         self._sizes = [(*item.size, *(int(i in members) for members, _ in slots)) for i, item in enumerate(items)]
-        self._rooms = [(*kind.room, *(_places(kind, members, room) for members, room in slots)) for kind in kinds]
+        rooms = [(*kind.room, *(_places(kind, members, room) for members, room in slots)) for kind in kinds]
+        width = len(self._sizes[0]) if items else 0
+        self._rooms = np.array(rooms, dtype=np.float64).reshape(len(kinds), width)
+
+    def unlike(self, other: Fluid) -> bool:
+        """Tell whether another fluid has other classes, and so values items differently."""
+        return self._groups != other._groups
 
     def values(self, left: Sequence[int], usable: Callable[[int], bool] = lambda _: True) -> list[float]:
         """Value a copy of each item in whole pico-dollars; see ``flow``."""
@@ -91,11 +99,9 @@ class Fluid:
         amounts: _Amounts = []
         for members, own in groups:
             demand = self._demand((i for i in members if left[i]), left)
-            found, machines, turns = maximum(
-                demand, [self._rooms[k] for k in own], [float(self._kinds[k].price) for k in own]
-            )
+            found, machines, turns = maximum(demand, self._rooms[own], [float(self._kinds[k].price) for k in own])
             prices.append(found)
-            self._meter.steps += len(own) * (turns + 1) * (2 + len(demand)) // 120
+            self._meter.steps += _steps(len(own), len(demand), turns)
             amounts += [(own, own[n], amount) for n, amount in sorted(machines.items())]
         return prices, amounts
 
@@ -103,31 +109,28 @@ class Fluid:
         self, groups: _Groups, left: Sequence[int], homes: dict[int, list[int]], shared: list[int]
     ) -> tuple[list[list[float]], _Amounts]:
         """Price all groups in one programme: a shared item has its own value, nowhere above what it takes."""
-        size = len(self._rooms[0])
+        import numpy as np  # noqa: PLC0415 - see above
+
+        size = self._rooms.shape[1]
         width = size * len(groups)
         gains = [0.0] * width + [float(left[i]) for i in shared]
-        rows: list[list[float]] = []
-        bounds: list[float] = []
-        origin: list[int] = []
+        origin = [k for _, own in groups for k in own]
+        place = {i: width + n for n, i in enumerate(shared)}
+        links = [(g, i) for i in shared for g in homes[i]]
+        rows = np.zeros((len(origin) + len(links), len(gains)))
+        above = 0
         for g, (members, own) in enumerate(groups):
             alone = [i for i in members if left[i] and len(homes[i]) == 1]
             if alone:
                 gains[g * size : (g + 1) * size] = [float(v) for v in self._demand(alone, left)]
-            for k in own:
-                row = [0.0] * len(gains)
-                row[g * size : (g + 1) * size] = self._rooms[k]
-                rows.append(row)
-                bounds.append(float(self._kinds[k].price))
-                origin.append(k)
-        for n, i in enumerate(shared):
-            for g in homes[i]:
-                row = [0.0] * len(gains)
-                row[g * size : (g + 1) * size] = [-float(s) for s in self._sizes[i]]
-                row[width + n] = 1.0
-                rows.append(row)
-                bounds.append(0.0)
+            rows[above : above + len(own), g * size : (g + 1) * size] = self._rooms[own]
+            above += len(own)
+        for row, (g, i) in enumerate(links, above):
+            rows[row, g * size : (g + 1) * size] = [-float(s) for s in self._sizes[i]]
+            rows[row, place[i]] = 1.0
+        bounds = [float(self._kinds[k].price) for k in origin] + [0.0] * len(links)
         found, duals, turns = maximum(gains, rows, bounds)
-        self._meter.steps += len(rows) * (turns + 1) * (2 + len(gains)) // 120
+        self._meter.steps += _steps(len(rows), len(gains), turns)
         prices = [found[g * size : (g + 1) * size] for g in range(len(groups))]
         home = {k: own for _, own in groups for k in own}
         return prices, [(home[origin[n]], origin[n], a) for n, a in sorted(duals.items()) if n < len(origin)]
@@ -148,6 +151,38 @@ class Fluid:
             ):
                 best = [(k, count)]
         return best
+
+
+def _classes(items: Sequence[Item], kinds: Sequence[Kind], grades: int) -> list[list[int]]:
+    """Group kinds that share prices: the same items may go there, and about as much of them fits.
+
+    A machine too small for most of the work would otherwise lower the worth of what it cannot hold.
+    """
+    top = [max(1, *column) for column in zip(*(item.size for item in items), strict=True)]
+    weights = [max((s / t for s, t in zip(item.size, top, strict=True)), default=0.0) * item.count for item in items]
+    grades = grades if len(items) <= _SHARED_MAX else 1
+    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for k, kind in enumerate(kinds):
+        whole = sum(w for i, w in enumerate(weights) if kind.allowed >> i & 1)
+        fits = sum(weights[e.item] for e in kind.entries)
+        groups[kind.allowed, int(grades * fits / whole) if whole and grades > 1 else 0].append(k)
+    return list(groups.values())
+
+
+def _homes(classes: list[list[int]], kinds: Sequence[Kind], *, loose: bool) -> _Groups:
+    """Name the items of each class: those that fit on all of its kinds; ``loose`` or homeless ones if on any."""
+    fits = [{e.item for e in kind.entries} for kind in kinds]
+    everywhere = [set[int]() if loose else set.intersection(*(fits[k] for k in own)) for own in classes]
+    settled = set[int]().union(*everywhere)
+    return [
+        (sorted(sure | (set[int]().union(*(fits[k] for k in own)) - settled)), own)
+        for sure, own in zip(everywhere, classes, strict=True)
+    ]
+
+
+def _steps(rows: int, columns: int, turns: int) -> int:
+    """Write the work of a programme in the meter's unit."""
+    return rows * (turns + 1) * (2 + columns) // 3000 + turns
 
 
 def _slots(items: Sequence[Item]) -> list[tuple[set[int], int]]:

@@ -1,6 +1,6 @@
-"""Small linear programmes in plain Python: any with few variables, and the relaxed content of one machine.
+"""Small linear programmes: any with few variables on NumPy's arrays, the relaxed content of one machine on lists.
 
-With few rows or columns (the dimensions of a machine) a condensed tableau is faster than any solver's door.
+With few rows or columns a condensed tableau is faster than any solver's door.
 The answers are only *proposals* of prices: whoever uses them computes what follows from the prices anew.
 """
 
@@ -11,63 +11,88 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
 _TINY = 1e-9
 _SPREAD = 1e-13
 _TURNS = 500  # pivots; beyond it the prices at hand are used: they are valid, if not the best
 
 
 def maximum(
-    gains: Sequence[float], rows: Sequence[Sequence[float]], bounds: Sequence[float]
+    gains: Sequence[float], rows: NDArray[np.float64], bounds: Sequence[float]
 ) -> tuple[list[float], dict[int, float], int]:
     """Maximise ``gains @ x`` over ``rows @ x <= bounds`` and ``x >= 0``.
 
+    Only single operations on whole arrays are used, whose results are the same on every machine: no sums of many.
+
     Args:
         gains: of each variable.
-        rows: coefficients of each constraint; no variable without a positive one.
+        rows: coefficients of each constraint, one a row; no variable without a positive one.
         bounds: of each constraint, 0 or more.
 
     Returns:
         the value of each variable, the duals of the constraints that have one above 0, and how many pivots it took.
 
     """
-    n = len(gains)
-    scale = [max((abs(r[c]) for r in rows), default=0.0) or 1.0 for c in range(n)]
+    import numpy as np  # noqa: PLC0415 - paid for only by those who pack
+
+    n, count = len(gains), len(bounds)
+    gain = np.array(gains, dtype=np.float64)
+    scale = np.abs(rows).max(axis=0, initial=0.0)
+    scale[scale == 0.0] = 1.0
     largest = max(bounds, default=0.0) or 1.0
-    table = [
-        # bounds are spread by next to nothing, so that no two are met at once and the simplex does not turn in circles
-        [*(v / s for v, s in zip(row, scale, strict=True)), bound / largest + _SPREAD * (i + 1)]
-        for i, (row, bound) in enumerate(zip(rows, bounds, strict=True))
-    ]
-    total = sum(abs(g) / s for g, s in zip(gains, scale, strict=True)) or 1.0
-    row = [-g / s / total for g, s in zip(gains, scale, strict=True)] + [0.0]
-    basis = [n + i for i in range(len(table))]
-    free = list(range(n))
+    total = float(np.cumsum(np.abs(gain) / scale)[-1]) or 1.0 if n else 1.0
+    table = np.zeros((count + 1, n + 1))  # the objective is the last row
+    table[:count, :n] = rows / scale
+    # bounds are spread by next to nothing, so that no two are met at once and the simplex does not turn in circles
+    table[:count, n] = np.array(bounds) / largest + _SPREAD * np.arange(1, count + 1)
+    table[count, :n] = -gain / scale / total
+    basis, free = np.arange(n, n + count), np.arange(n)
     turns = 0
-    while turns < _TURNS:
-        column = min(range(n), key=row.__getitem__, default=None)
-        if column is None or row[column] >= -_TINY:
+    while n and turns < _TURNS:
+        column = int(table[count, :n].argmin())
+        if table[count, column] >= -_TINY:
             break
-        leaving = _tightest(table, basis, column, n)
+        leaving = _tightest(table, basis, column)
         if leaving is None:
             break
         turns += 1
-        row = _pivot(table, row, leaving, column)
+        _exchange(table, leaving, column)
         basis[leaving], free[column] = free[column], basis[leaving]
     found = [0.0] * n
-    for i, variable in enumerate(basis):
-        if variable < n:
-            found[variable] = max(0.0, table[i][n]) * largest / scale[variable]
-    return found, {v - n: row[c] * total for c, v in enumerate(free) if v >= n and row[c] > _TINY}, turns
+    for i in np.flatnonzero(basis < n):
+        found[basis[i]] = max(0.0, float(table[i, n])) * largest / float(scale[basis[i]])
+    duals = {int(v) - n: float(table[count, c]) * total for c, v in enumerate(free) if v >= n}
+    return found, {row: dual for row, dual in duals.items() if dual > _TINY * total}, turns
 
 
-def _tightest(table: list[list[float]], basis: list[int], column: int, last: int) -> int | None:
-    best, leaving = 0.0, None
-    for i, line in enumerate(table):
-        if line[column] > _TINY:
-            step = line[last] / line[column]
-            if leaving is None or step < best or (step == best and basis[i] < basis[leaving]):
-                best, leaving = step, i
-    return leaving
+def _tightest(table: NDArray[np.float64], basis: NDArray[np.int64], column: int) -> int | None:
+    """Find the row that bounds a column first; of equals the variable that comes first."""
+    import numpy as np  # noqa: PLC0415 - see above
+
+    slopes = table[:-1, column]
+    rising = np.flatnonzero(slopes > _TINY)
+    if not len(rising):
+        return None
+    steps = table[rising, -1] / slopes[rising]
+    first = rising[steps == steps.min()]
+    return int(first[basis[first].argmin()])
+
+
+def _exchange(table: NDArray[np.float64], leaving: int, column: int) -> None:
+    """Exchange a basic variable for a free one in a condensed tableau, in place."""
+    import numpy as np  # noqa: PLC0415 - see above
+
+    inverse = 1.0 / table[leaving, column]
+    new = table[leaving] * inverse
+    new[column] = inverse
+    factors = table[:, column].copy()
+    factors[leaving] = 0.0
+    table[:, column] = 0.0
+    touched = np.flatnonzero(factors)
+    table[touched] -= factors[touched, None] * new
+    table[leaving] = new
 
 
 def _pivot(table: list[list[float]], row: list[float], leaving: int, column: int) -> list[float]:

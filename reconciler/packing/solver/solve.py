@@ -49,6 +49,7 @@ class _Solver:
         self._meter = Meter()
         self._limits = [k.limit for k in model.kinds]
         self._fluid = Fluid(model.items, model.kinds, self._meter)
+        self._loose = Fluid(model.items, model.kinds, self._meter, loose=True)  # values that prove more, and buy worse
         self._pricer = Pricer(model.kinds, len(model.items), self._meter)
         self._buyer = Buyer(model.kinds, self._pricer, self._fluid)
         self._rooms = Pricer(model.bins, len(model.items), self._meter)
@@ -66,6 +67,13 @@ class _Solver:
             rest = self._bought(machines)
             improver = Improver(model.items, model.kinds, self._buyer, rest, self._limits)
             improver.offer(machines)
+            plain = Fluid(
+                model.items, model.kinds, self._meter, loose=True, grades=1
+            )  # large machines look better to it
+            if plain.unlike(self._fluid):
+                other, lacking = Buyer(model.kinds, self._pricer, plain).buy(rest, self._limits, _FIRST)
+                if not any(lacking):
+                    improver.offer(other)
             optimised = self._improve(improver, rest, covered)
             machines = improver.machines
         return finish(
@@ -132,7 +140,7 @@ class _Solver:
     def _improve(self, improver: Improver, rest: list[int], covered: list[int]) -> bool:
         """Spend the budget where it may still pay; says whether HiGHS took part."""
         budget = self._budget
-        self._bounder.quote(self._fluid.values(rest), covered, covered)
+        self._bounder.quote(self._loose.values(rest), covered, covered)
         if budget.steps and not self._done(improver, budget.enough, budget.steps):
             improver.again(_SECOND)
         master = None
