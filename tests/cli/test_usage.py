@@ -76,7 +76,7 @@ def test_no_short_help_is_cut_off() -> None:
     ("arguments", "said"),
     [
         (["paln"], "paln is no command. Did you mean plan?"),
-        (["nonsense"], "There are: validate, plan, status, explain, schema, render, iam, sandbox."),
+        (["nonsense"], "There are: validate, plan, status, explain, schema, render, iam, simulate, sandbox."),
         (["plan", "--sandbx"], "Did you mean '--sandbox'?"),
         (["--group", "demo", "status"], "--group belongs after the command: reconcile status --group"),
         (["--wait", "10m", "--sandbox"], "--wait and --digest go with --once"),
