@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any, Final
 
-from reconciler.user_data import FETCHED_FILE, GOSSIP_FILE, TLS_DIR, Boot, Fetch, Install, user_data
-from schemas.catalogue import InstanceType
+from reconciler.user_data import FETCHED_FILE, GOSSIP_FILE, LIMIT, TLS_DIR, Boot, Fetch, Install, user_data
+from schemas.catalogue import Catalogue, InstanceType
 from schemas.document import ClusterGroup, Pool, effective_machine
 from schemas.document.effective import EffectiveMachine, with_machines
 from schemas.document.machine import Download
@@ -111,6 +111,30 @@ def marker_template(group: ClusterGroup) -> Template:
     )
 
 
+def too_long(group: ClusterGroup, catalogue: Catalogue) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+    """Name what would be launched with more user data than EC2 takes: (place in the document, what is wrong, hint)."""
+    places: list[tuple[tuple[str | int, ...], Iterator[Template]]] = []
+    if (servers := group.spec.servers) is not None:
+        known = catalogue.get(servers.instance_types[0])
+        arch = known.arch if known else "x86_64"
+        places.append((("spec", "servers"), iter([server_template(group, arch)])))
+    for place, pool in enumerate(group.spec.pools):
+        places.append((("spec", "pools", place), pool_templates(group, pool, catalogue)))
+    for at, templates in places:
+        for template in templates:
+            if (size := len(template.user_data.encode())) > LIMIT:
+                message = f"the user data of its machines has {size:,} bytes even packed, EC2 takes {LIMIT:,}"
+                yield at, message, "shorten agentConfig, or keep it elsewhere: {source: s3://…, sha256: …}"
+                break
+
+
+def pool_templates(group: ClusterGroup, pool: Pool, catalogue: Catalogue) -> Iterator[Template]:
+    """Give the launch template of each architecture that a pool's types and images have."""
+    allowed = pool.instances.allowed(catalogue)
+    for arch in sorted({kind.arch for kind in allowed} & set(effective_machine(group, pool).images)):
+        yield pool_template(group, pool, arch, allowed)
+
+
 # --- agents ----------------------------------------------------------------------------------------------------------
 
 
@@ -156,6 +180,8 @@ def _agent(group: ClusterGroup) -> dict[str, Any]:
         "ports": {"http": 4646, "rpc": 4647, "serf": 4648},
         "region": group.spec.nomad.region,
     }
+    if group.spec.nomad.acl:
+        agent["acl"] = {"enabled": True}
     if group.spec.nomad.tls is not None:
         files = {f"{name}_file": path for name, path in TLS_FILES.items()}
         agent["tls"] = {"http": True, "rpc": True, "verify_server_hostname": True, **files}

@@ -7,12 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from schemas.faults import Refusal, RefusedError, Source
 from schemas.world import TAG_ROLE, Role, Template
 
 Json = dict[str, Any]
 
 TAGGED: Final = ("instance", "volume", "network-interface")
 """What a launch makes and a template tags; tags for spot requests would be refused to on-demand launches."""
+
+
+USER_DATA_MOST: Final = 16_384
+"""Bytes of user data that EC2 takes, before base64 makes them more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +68,18 @@ def launch_template_data(template: Template, *, root: RootVolume | None = None) 
     if template.instance_type is not None:
         data["InstanceType"] = template.instance_type
     return data
+
+
+def refuse_too_long(template: Template, what: str) -> None:
+    """Refuse user data that EC2 would refuse at the launch, which is later and says no figures.
+
+    Raises RefusedError(SPECIFICATION).
+    """
+    if (size := len(template.user_data.encode())) > USER_DATA_MOST:
+        told = (
+            f"the user data has {size:,} bytes, EC2 takes {USER_DATA_MOST:,}: shorten agentConfig, or fetch it at boot"
+        )
+        raise RefusedError(Source.EC2, what, told, why=Refusal.SPECIFICATION, code="InvalidUserData.Malformed")
 
 
 def template_from(name: str, data: Mapping[str, Any]) -> Template:

@@ -18,7 +18,7 @@ from providers.ec2.answers import (
     part,
     spot_prices_from,
 )
-from providers.ec2.content import template_from
+from providers.ec2.content import refuse_too_long, template_from
 from providers.ec2.images import Image, Images
 from providers.ec2.supply import SupplyBoard
 from providers.ec2.trouble import ask_impaired, ask_trouble
@@ -71,6 +71,7 @@ class AwsEc2:
     async def run_instance(self, template: Template, *, token: str, tags: Mapping[str, str]) -> Instance:
         """Launch one instance; one token gives one in one zone, so a template's subnet never changes."""
         what = f"RunInstances {template.name}"
+        refuse_too_long(template, what)
         image, template = await self._pinned(template, what)
 
         def launch() -> Instance:
@@ -227,6 +228,7 @@ class AwsEc2:
     async def create_template(self, group: str, template: Template) -> None:
         """Make a launch template. An image that a parameter names is looked up now, and so pinned by the template."""
         what = f"CreateLaunchTemplate {template.name}"
+        refuse_too_long(template, what)
         image = await self._image(template.image_id, what)
         stored = replace(template, image_id=image.id)
 

@@ -10,6 +10,7 @@ import anyio
 
 from providers.files.place import FilePlace
 from providers.prices.shipped import load_catalogue
+from reconciler.machine import too_long
 from schemas.catalogue import Catalogue
 from schemas.document import ClusterGroup
 from schemas.document.load import Loaded, LoadedGroup, check_together, load
@@ -66,9 +67,10 @@ def loaded_from(texts: Mapping[str, bytes]) -> Loaded:
     each = [load(text, file=name, catalogue=known) for name, text in texts.items()]
     groups = [_addressed(group) for one in each for group in one.groups]
     nowhere = (g.problem(("spec", "nomad"), *NOWHERE) for g in groups if _lost(g.group))
+    fat = (g.problem(*said) for g in groups for said in too_long(g.group, known))
     return Loaded(
         groups=tuple(groups),
-        problems=(*(problem for one in each for problem in one.problems), *check_together(each), *nowhere),
+        problems=(*(problem for one in each for problem in one.problems), *check_together(each), *nowhere, *fat),
         warnings=tuple(warning for one in each for warning in one.warnings),
         emptied=frozenset(file for one in each for file in one.emptied),
     )

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from reconciler.machine import named_server_template, pool_template, server_template
+from reconciler.machine import named_server_template, pool_templates, server_template
 from reconciler.reconcilers.servers.wanted import arch_of
-from schemas.document import ClusterGroup, Pool, effective_machine
+from schemas.document import ClusterGroup, effective_machine
 from schemas.faults import Source
 from schemas.names import PREFIX, formed_marker, parse_form_template
 from schemas.plan import DeleteTemplate, Plan
@@ -69,7 +69,7 @@ def _owner(group: ClusterGroup, name: str) -> str | None:
 def _wanted(snapshot: Snapshot, group: ClusterGroup) -> Iterator[Template]:
     """Give every template that today's document may launch from."""
     for pool in group.spec.pools:
-        yield from _of_pool(snapshot, group, pool)
+        yield from pool_templates(group, pool, snapshot.catalogue)
     if (servers := group.spec.servers) is None:
         return
     for arch in sorted({arch_of(snapshot, kind) for kind in servers.instance_types}):
@@ -79,9 +79,3 @@ def _wanted(snapshot: Snapshot, group: ClusterGroup) -> Iterator[Template]:
         for kind in servers.instance_types:
             for subnet in group.spec.aws.subnets:
                 yield named_server_template(group, template, kind, subnet.id)
-
-
-def _of_pool(snapshot: Snapshot, group: ClusterGroup, pool: Pool) -> Iterator[Template]:
-    allowed = pool.instances.allowed(snapshot.catalogue)
-    for arch in sorted({kind.arch for kind in allowed} & set(effective_machine(group, pool).images)):
-        yield pool_template(group, pool, arch, allowed)

@@ -56,6 +56,18 @@ def test_a_directory_without_documents_is_no_empty_wish(tmp_path: Path) -> None:
         documents([str(tmp_path)])
 
 
+def test_user_data_that_ec2_would_refuse_is_a_problem_with_its_place_and_its_size(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.yaml")
+    noise = "".join(f"{n * n * 7919:x}" for n in range(5000))
+    pool = f"  pools:\n    - name: big\n      machine: {{agentConfig: {{client: {{options: {{x: '{noise}'}}}}}}}}\n"
+    path.write_text(path.read_text() + pool)
+
+    (problem,) = documents([str(path)]).problems
+
+    assert (problem.file, problem.line, problem.path) == (str(path), 14, "spec.pools[0]")
+    assert "EC2 takes 16,384" in problem.message
+
+
 def test_one_group_in_two_files_is_a_problem_of_both(tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", group="prod")
     write(tmp_path, "b.yaml", group="prod")

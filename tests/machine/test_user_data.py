@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 import shlex
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.machine import client_config, merged, pool_template, server_config, server_template
+from reconciler.machine import client_config, merged, pool_template, server_config, server_template, too_long
 from reconciler.user_data import (
     AGENT_FILE,
     BOOT_FILE,
@@ -220,6 +222,28 @@ def test_user_data_stays_under_the_limit_with_all_that_can_be_asked_for(way: str
 
     assert len(template.user_data.encode()) <= LIMIT
     assert len(server_template(group, arch).user_data.encode()) <= LIMIT
+
+
+def too_much(bytes_: int) -> dict[str, object]:
+    """An agent configuration that packing makes no shorter."""
+    return {"client": {"options": {"x": random.Random(1).randbytes(bytes_ // 2).hex()}}}  # noqa: S311 - no secret
+
+
+@pytest.mark.parametrize("where", ["servers", "pool"])
+def test_a_machine_of_which_too_much_is_to_be_said_is_named_with_the_figures(where: str) -> None:
+    pools: list[dict[str, Any]] = [a_pool(), a_pool(name="big")]
+    servers: dict[str, Any] = {"count": 3}
+    if where == "pool":
+        pools[1]["machine"] = {"agentConfig": too_much(40_000)}
+    else:
+        servers["machine"] = {"agentConfig": too_much(40_000)}
+
+    ((at, message, hint),) = too_long(a_group(pools=pools, servers=servers), CATALOGUE)
+
+    assert at == (("spec", "pools", 1) if where == "pool" else ("spec", "servers"))
+    assert re.fullmatch(r"the user data of its machines has \d\d,\d{3} bytes even packed, EC2 takes 16,384", message)
+    assert "agentConfig" in hint
+    assert list(too_long(a_group(pools=[a_pool()]), CATALOGUE)) == []
 
 
 def test_files_are_readable_as_long_as_there_is_room_and_packed_ones_hold_the_same() -> None:

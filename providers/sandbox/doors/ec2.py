@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from providers.ec2.codes import fault_of, refusal_of
-from providers.ec2.content import launch_template_data, template_from
+from providers.ec2.content import launch_template_data, refuse_too_long, template_from
 from providers.sandbox.doors.time import Clock, catch_up
 from providers.sandbox.world.ec2 import state as account
 from providers.sandbox.world.ec2.addresses import associate
@@ -61,6 +61,7 @@ class SandboxEc2:
 
     async def create_template(self, group: str, template: Template) -> None:
         """Make a launch template; a name that is taken is refused."""
+        refuse_too_long(template, f"CreateLaunchTemplate {template.name}")
         with self._request("CreateLaunchTemplate", template.name, writes=True) as cloud:
             create_template(cloud, template.name, launch_template_data(template), {TAG_CLUSTER: group})
 
@@ -72,6 +73,7 @@ class SandboxEc2:
 
     async def run_instance(self, template: Template, *, token: str, tags: Mapping[str, str]) -> Instance:
         """Launch one on-demand instance; under one token it is the same one."""
+        refuse_too_long(template, f"RunInstances {template.name}")
         with self._request("RunInstances", template.name, writes=True) as cloud:
             order = order_from(launch_template_data(template), tags, market=account.ON_DEMAND, template=template.name)
             return instance_of(run_instance(cloud, order, token=token), cloud.kernel.calendar)
