@@ -1,17 +1,23 @@
-"""How much it costs to look at a whole Nomad cluster: requests, bytes, seconds, memory, at three sizes.
+"""How much it costs to look at a whole Nomad cluster: requests, bytes, seconds, memory, at three sizes; JSON lines.
 
-``python -m bench.nomad_observation [NODES...]`` from the folder ``tests``. The API is another process, which serves
-generated lists in the shapes of the sandbox's wire over TCP; its own time is told apart.
+    python -m bench.nomad_observation [NODES...]
+
+from the folder ``tests``. The API is another process, which serves generated lists in the shapes of the sandbox's wire
+over TCP; what answering cost it is told apart.
+
+``first``: nothing is known, each node and job is read singly once (ADR 0009). ``full``: every list in full and every
+allocation a new one. ``unchanged``: nothing happened since. ``changed``: something did, and the table of allocations is
+read in full; no row of it is another one. Exit 1 when one is over its limit, or full looks differ in their requests.
 """
 
 from __future__ import annotations
 
 import gzip
+import json
 import multiprocessing
 import resource
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,12 +35,19 @@ from support.nomad_jobs import a_running_world
 SIZES = (100, 1000, 5000)
 EACH = 20  # allocations of a node
 COPIES = 100  # of a job
+MOST_MIB = 512
+LIMITS: dict[str, dict[str, float]] = {  # at any size
+    "first": {"peak_mib": MOST_MIB},
+    "full": {"requests": 6, "seconds": 5, "peak_mib": MOST_MIB},
+    "unchanged": {"requests": 6, "mb": 1, "seconds": 1, "peak_mib": MOST_MIB},
+    "changed": {"requests": 7, "seconds": 5, "peak_mib": MOST_MIB},
+}
 LISTS = ("nodes", "jobs", "evaluations", "allocations", "node_pools", "broker_paused")
 
 
 @dataclass(slots=True)
 class Generated:
-    """Whole lists and single records as bytes, zipped once; ``spent`` is what answering cost the server."""
+    """Whole lists and single records as bytes, zipped once."""
 
     lists: dict[str, bytes] = field(default_factory=dict)
     page: bytes = b"[]"
@@ -43,6 +56,14 @@ class Generated:
 
     async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
         path, headers = scope["path"], [(b"x-nomad-index", b"77"), (b"content-type", b"application/json")]
+        if path == "/spent":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": str(time.process_time()).encode()})
+            return
+        if path == "/v1/event/stream":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"{}\n", "more_body": True})
+            await anyio.sleep_forever()
         if path.startswith("/v1/node/") and path != "/v1/node/pools":
             body = self.nodes[path.rpartition("/")[2]]
         elif path.startswith("/v1/job/"):
@@ -121,8 +142,8 @@ async def look(cluster: NomadCluster) -> None:
             group.start_soon(getattr(cluster, name))
 
 
-def measured(nodes: int) -> None:
-    """Print one line a kind of look."""
+def measured(nodes: int, tell: Any) -> None:
+    """Measure one size in this process, which has a peak of its own; tells one line a kind of look."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
     server = multiprocessing.get_context("spawn").Process(target=_serve, args=(nodes, theirs), daemon=True)
     server.start()
@@ -131,39 +152,51 @@ def measured(nodes: int) -> None:
     async def work() -> None:
         async with RealNomadDoor(NomadSettings()) as door:
             cluster = door.at([url])
-            before = _peak()
-            for kind in ("cold", "quiet", "one change", "all work anew"):
-                if kind == "one change":  # of the table's index: the whole list is read, no row is another one
-                    cluster._memory.allocations.index = 1
-                if kind == "all work anew":  # every row is new
+
+            async def spent() -> float:
+                return float((await cluster.channel.look(cluster.channel.endpoint(url), "/spent")).text)
+
+            for kind, limit in LIMITS.items():
+                if kind == "full":
                     cluster._memory.allocations = Allocations()
+                if kind == "changed":  # the table's index is another one, and no stream tells why
+                    cluster._memory.allocations.index = 1
+                theirs_before = await spent()
                 requests, received = cluster.channel.traffic.requests, cluster.channel.traffic.received
                 begun, cpu = time.perf_counter(), time.process_time()
                 await look(cluster)
-                print(
-                    f"{nodes:>6} nodes  {kind:<20}"
-                    f"{cluster.channel.traffic.requests - requests:>7} requests"
-                    f"{(cluster.channel.traffic.received - received) / 1e6:>9.2f} MB"
-                    f"{time.perf_counter() - begun:>8.2f} s  {time.process_time() - cpu:>6.2f} s of CPU"
-                    f"{_peak():>8.0f} MiB at most ({_peak() - before:.0f} more than before)"
-                )
+                figures = {
+                    "requests": cluster.channel.traffic.requests - requests,
+                    "mb": round((cluster.channel.traffic.received - received) / 1e6, 2),
+                    "seconds": round(time.perf_counter() - begun, 2),
+                    "cpu_seconds": round(time.process_time() - cpu, 2),
+                    "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+                }
+                figures["server_cpu_seconds"] = round(await spent() - theirs_before, 2)
+                over = {name: most for name, most in limit.items() if figures[name] > most}
+                line = {"bench": "observation", "nodes": nodes, "allocations": nodes * EACH, "look": kind, **figures}
+                tell.send({**line, "limit": limit, "within": not over})
 
     anyio.run(work)
+    tell.send(None)
     server.terminate()
     server.join()
 
 
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def main(arguments: list[str], one: Callable[[int], None] = measured) -> None:
+def main(arguments: list[str]) -> int:
     """Measure each size in a process of its own, as peaks do not fall."""
+    lines: list[dict[str, Any]] = []
     for nodes in [int(a) for a in arguments] or SIZES:
-        process = multiprocessing.get_context("spawn").Process(target=one, args=(nodes,))
+        ours, theirs = multiprocessing.get_context("spawn").Pipe()
+        process = multiprocessing.get_context("spawn").Process(target=measured, args=(nodes, theirs))
         process.start()
+        while (line := ours.recv()) is not None:
+            lines.append(line)
+            print(json.dumps(line), flush=True)
         process.join()
+    same = len({line["requests"] for line in lines if line["look"] == "full"}) <= 1
+    return 0 if same and all(line["within"] for line in lines) else 1
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))
