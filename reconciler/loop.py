@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+import anyio
+
 from reconciler.arbiter import arbitrate, freeze
 from reconciler.errors import JournalBrokenError
 from reconciler.executor import Executor
@@ -90,8 +92,11 @@ class GroupLoop:
     """One group's ticks. Keeps nothing between two of them that is not in the store or in the world."""
 
     def __init__(self, group: ClusterGroup, ports: Ports) -> None:
-        self.group = group
-        self._ports = ports
+        self.group, self.ports = group, ports
+        self.ended = False
+        self.seen: frozenset[str] | None = None  # ids of the group's machines at the last look; None: not known
+        self._next: ClusterGroup | None = None
+        self._hurry = anyio.Event()
         self._journal = Journal(ports.store, group.metadata.name)
         self._observer = Observer(
             group=group, catalogue=ports.catalogue, clock=ports.clock, ec2=ports.ec2, door=ports.nomad
@@ -104,7 +109,29 @@ class GroupLoop:
     @property
     def clock(self) -> Clock:
         """The clock by which its ticks are timed."""
-        return self._ports.clock
+        return self.ports.clock
+
+    def take(self, group: ClusterGroup) -> None:
+        """Go by another version of the document from the next tick on, which is now."""
+        self._next = group
+        self.hurry()
+
+    def hurry(self) -> None:
+        """Bring the next tick forward."""
+        self._hurry.set()
+
+    def end(self) -> None:
+        """Make no further tick; one that is under way goes to its end."""
+        self.ended = True
+        self.hurry()
+
+    async def rest(self, seconds: float) -> None:
+        """Wait for the next tick's time, or until it is brought forward."""
+        least = min(seconds, PACE_BUSY)  # a storm of hints is one
+        await anyio.sleep(least)
+        with anyio.move_on_after(seconds - least):
+            await self._hurry.wait()
+        self._hurry = anyio.Event()
 
     async def plan(self) -> Tick:
         """Look and decide; change nothing."""
@@ -114,6 +141,9 @@ class GroupLoop:
 
     async def tick(self) -> Tick:
         """Look, resume what was cut short, decide, do. Under ``mode: observe`` and ``paused`` nothing is done."""
+        if self._next is not None:
+            self.group = self._observer.group = self._next
+            self._next = None
         if self.group.spec.mode != "enforce":
             return await self.plan()
         ground = await self._ground()
@@ -135,7 +165,7 @@ class GroupLoop:
 
     async def _act(self, ground: Ground, store_fault: str | None) -> Tick:
         snapshot = await self._look(ground, store_fault)
-        ec2, nomad = self._ports.ec2, self._ports.nomad.at(ground.addresses)
+        ec2, nomad = self.ports.ec2, self.ports.nomad.at(ground.addresses)
         if self._leader is not None:
             ec2, nomad = fenced(ec2, self._leader.check), fenced(nomad, self._leader.check)
         executor = Executor(group=self.group, clock=self.clock, ec2=ec2, nomad=nomad, journal=self._journal)
@@ -155,7 +185,7 @@ class GroupLoop:
             base = min(PACE_MOST, PACE_BUSY * 2.0**self._failures)
         else:
             base = PACE_BUSY if tick.hurried else PACE_CALM
-        return base if base == PACE_BUSY else base * (0.8 + 0.4 * self._ports.chance())
+        return base if base == PACE_BUSY else base * (0.8 + 0.4 * self.ports.chance())
 
     def _decide(self, snapshot: Snapshot) -> Plan:
         plan = arbitrate(snapshot, self.group, plan_all(snapshot, self.group))
@@ -176,7 +206,7 @@ class GroupLoop:
         said = f"not asked: {other} holds the lock of this group"
         snapshot = Snapshot(
             observed_at=ground.at,
-            catalogue=self._ports.catalogue,
+            catalogue=self.ports.catalogue,
             instances=ground.instances,
             templates=ground.templates,
             unanswered={**ground.unanswered, Source.NOMAD: said, Source.STORE: said},
@@ -186,7 +216,8 @@ class GroupLoop:
 
     async def _ground(self) -> Ground:
         ground = await self._observer.ground()
-        self._ports.found(ground.addresses)
+        self.ports.found(ground.addresses)
+        self.seen = None if Source.EC2 in ground.unanswered else frozenset(i.id for i in ground.instances)
         if self._leader is not None:
             marked = formed_marker(self.group.metadata.name) in ground.templates
             known = Source.EC2 not in ground.unanswered
@@ -212,7 +243,7 @@ class GroupLoop:
         ledger = self._journal.ledger
         if snapshot.unanswered.keys() & {Source.STORE, Source.EC2} or freeze(snapshot):
             return snapshot
-        kept = ledger or Ledger(store_id=self._ports.new_id())
+        kept = ledger or Ledger(store_id=self.ports.new_id())
         gone, record = forgotten(snapshot), remembered(snapshot, self.group)
         if gone or ledger is None or record != kept.servers:
             left = tuple(c for c in kept.claims if c.name not in gone)
@@ -272,12 +303,13 @@ async def _passes(loop: GroupLoop, *, wait: timedelta | None, report: Report) ->
         await clock.sleep(pause)
 
 
-async def run_for_ever(
-    loop: GroupLoop, *, report: Report, surprised: Callable[[ClusterGroup, Exception], None]
-) -> None:
-    """Tick until cancelled. A mistake of ours in one group's tick is told, and stops neither it nor the others."""
+Surprised = Callable[[ClusterGroup, Exception], None]
+
+
+async def run_for_ever(loop: GroupLoop, *, report: Report, surprised: Surprised) -> None:
+    """Tick until ended or cancelled. A mistake of ours in one tick is told, and stops neither it nor other groups."""
     try:
-        while True:
+        while not loop.ended:
             pause = PACE_MOST
             try:
                 tick = await loop.tick()
@@ -286,7 +318,7 @@ async def run_for_ever(
             else:
                 report(tick)
                 pause = loop.pause(tick)
-            await loop.clock.sleep(pause)
+            await loop.rest(pause)
     finally:
         await loop.resign()
 

@@ -14,6 +14,8 @@ import anyio
 
 from providers.aws.clients import Clients
 from providers.ec2.provider import AwsEc2
+from providers.events.box import Box
+from providers.events.queue import Queue
 from providers.nomad.client import Spawn
 from providers.nomad.door import RealNomadDoor
 from providers.nomad.settings import DEFAULT_ADDRESS, NomadSettings, SettingsError
@@ -21,7 +23,8 @@ from providers.stores.nomad_locks import NomadLocks
 from providers.stores.nomad_variables import NomadVariables
 from reconciler.bootstrap.clock import WallClock
 from reconciler.bootstrap.source import catalogue
-from reconciler.loop import Outside, Ports
+from reconciler.bootstrap.outside import Doors
+from reconciler.loop import Ports
 from schemas.document import ClusterGroup
 from schemas.faults import Source, UnansweredError
 from schemas.record import Lease, Record
@@ -84,18 +87,27 @@ class _Open:
     clock: WallClock = field(default_factory=WallClock)
     regions: dict[str, Clients] = field(default_factory=dict)
     doors: dict[NomadSettings, RealNomadDoor] = field(default_factory=dict)
-    known: dict[str, Ports] = field(default_factory=dict)
+    known: dict[str, tuple[object, Ports]] = field(default_factory=dict)
 
-    def ports(self, group: ClusterGroup) -> Ports:
-        """Give a group's ports. Raises SettingsError."""
-        name = group.metadata.name
-        if name not in self.known:
-            self.known[name] = self._ports(group)
-        return self.known[name]
+    def __call__(self, group: ClusterGroup) -> Ports:
+        """Give a group's ports: the same ones until its document says that its cluster is another. SettingsError."""
+        where = (group.spec.aws.region, settings_for(group, os.environ), group.spec.nomad.bootstrap_token)
+        known = self.known.get(group.metadata.name)
+        if known is None or known[0] != where:
+            self.known[group.metadata.name] = where, self._ports(group)
+        return self.known[group.metadata.name][1]
+
+    def box(self, group: ClusterGroup) -> Box | None:
+        """Give a group's interruption queue."""
+        url = group.spec.aws.interruption_queue
+        return Queue(self._clients(group), url) if url else None
+
+    def _clients(self, group: ClusterGroup) -> Clients:
+        region = group.spec.aws.region
+        return self.regions.setdefault(region, Clients(region))
 
     def _ports(self, group: ClusterGroup) -> Ports:
-        region = group.spec.aws.region
-        clients = self.regions.setdefault(region, Clients(region))
+        clients = self._clients(group)
         settings = settings_for(group, os.environ)
         if settings not in self.doors:
             self.doors[settings] = RealNomadDoor(settings, spawn=self.spawn)
@@ -127,7 +139,7 @@ class RealWorld:
         """Look at the environment, so that what contradicts itself is told before anything is asked: SettingsError."""
         NomadSettings.from_env(os.environ).context()
 
-    def run(self, work: Callable[[Outside], Awaitable[T]]) -> T:
+    def run(self, work: Callable[[Doors], Awaitable[T]]) -> T:
         """Run work to its end."""
 
         async def opened() -> T:
@@ -136,7 +148,7 @@ class RealWorld:
             async with anyio.create_task_group() as tasks:
                 there = _Open(tasks.start_soon)
                 try:
-                    results.append(await work(there.ports))
+                    results.append(await work(there))
                 except Exception as error:  # noqa: BLE001 - raised below as it is, not as a group of one
                     raised = error
                 finally:

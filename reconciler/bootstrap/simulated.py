@@ -9,17 +9,38 @@ from typing import TypeVar
 
 import anyio
 
+from providers.events.box import Box
 from providers.sandbox.doors import SandboxEc2, SandboxNomadDoor
+from providers.sandbox.doors.queue import SandboxQueue
 from providers.sandbox.virtualtime import LoopClock, run_virtual
 from providers.sandbox.world.scenario import ScenarioError, load_scenario
 from providers.sandbox.world.world import World
+from providers.snapshots import Remembered
 from providers.stores.sqlite import FileInUseError, NotAStateFileError, SqliteStore
+from reconciler.bootstrap.outside import Doors
 from reconciler.bootstrap.source import catalogue
-from reconciler.loop import Outside, Ports
+from reconciler.loop import Ports
+from schemas.document import ClusterGroup
 
 __all__ = ["FileInUseError", "NotAStateFileError", "Sandbox", "ScenarioError", "sandbox"]
 
 T = TypeVar("T")
+
+SECRET = "00000000-5a4d-4b0c-8000-000000000001"  # noqa: S105 - the first token of simulated clusters, worth nothing
+
+
+@dataclass(frozen=True, slots=True)
+class _SandboxDoors:
+    """The same doors for every group: one account and one cluster is all there is."""
+
+    ports: Ports
+    queue: Box
+
+    def __call__(self, group: ClusterGroup) -> Ports:  # noqa: ARG002 - there is but one
+        return self.ports
+
+    def box(self, group: ClusterGroup) -> Box | None:
+        return self.queue if group.spec.aws.interruption_queue else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,27 +63,27 @@ class Sandbox:
             chance=lambda: kernel.chance().random(),
             locks=self.store,
             holder="this process",
+            snapshots=Remembered(),
+            secret=SECRET,
         )
 
-    def outside(self, clock: LoopClock) -> Outside:
-        """Give every group the same doors: one account and one cluster is all there is."""
-        ports = self.ports(clock)
-        return lambda _: ports
-
-    def run(self, work: Callable[[Outside], Awaitable[T]]) -> T:
+    def run(self, work: Callable[[Doors], Awaitable[T]]) -> T:
         """Run work to its end in virtual time, and keep the world."""
         clock = LoopClock()
         try:
-            return run_virtual(lambda: work(self.outside(clock)), start=self.world.now)
+            return run_virtual(
+                lambda: work(_SandboxDoors(self.ports(clock), SandboxQueue(self.world, clock))), start=self.world.now
+            )
         finally:
             self.close()
 
-    def run_in_real_time(self, work: Callable[[Outside], Awaitable[T]]) -> T:
+    def run_in_real_time(self, work: Callable[[Doors], Awaitable[T]]) -> T:
         """Run work with the world's seconds as long as ours: for the long-running service."""
         start = self.world.now
 
         async def timed() -> T:
-            return await work(self.outside(LoopClock(start - anyio.current_time())))
+            clock = LoopClock(start - anyio.current_time())
+            return await work(_SandboxDoors(self.ports(clock), SandboxQueue(self.world, clock)))
 
         try:
             return anyio.run(timed)

@@ -27,17 +27,18 @@ class Document:
     warnings: tuple[str, ...]
 
 
-def documents_of(given: Given, *, warn: bool = False) -> list[Document]:
+def documents_of(given: Given, *, warn: bool = False, some: bool = False) -> list[Document]:
     """Load and check all documents; every problem goes to standard error, one a line, and any ends with 65.
 
     ``warn``: warnings go there too; without it they are left to whoever shows the documents' status.
+    ``some``: any sound document is enough, and the problems of others are told by whoever goes on with it.
     """
     if given.sandbox is None:
         for option, value in (("--state", given.state), ("--seed", given.seed)):
             if value is not None:
                 raise click.UsageError(f"{option} goes with --sandbox")
     loaded = loaded_of(given)
-    if loaded.problems:
+    if loaded.problems and not (some and loaded.groups):
         for problem in loaded.problems:
             tell(str(problem))
         raise ExitError(INVALID, f"{problems(len(loaded.problems))}; nothing was touched")

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
-from functools import partial
 from traceback import format_exception
 
 import anyio
 import click
 
+from reconciler.bootstrap.serving import serve
 from reconciler.cli.exits import FAILED, ExitError
-from reconciler.cli.gather import Document, documents_of, duration
+from reconciler.cli.gather import documents_of, duration
 from reconciler.cli.history import Histories
 from reconciler.cli.options import Given
 from reconciler.cli.show.progress import Progress
 from reconciler.cli.show.report import show_runs
+from reconciler.cli.streams import tell
 from reconciler.cli.world import open_world
 from reconciler.errors import ReconcilerError
-from reconciler.loop import GroupLoop, Outside, Run, Tick, exit_code, run_for_ever, run_once
+from reconciler.loop import GroupLoop, Outside, Run, Tick, exit_code, run_once
 from schemas.document import ClusterGroup
 
 
 def run(given: Given, *, once: bool, wait: str | None, digest: str | None) -> None:
     """Do what the command line says; ends with an ExitError unless all is well."""
+    if not once:
+        _for_ever(given)
+        return
     waiting = duration(wait, option="--wait") if wait is not None else None
     documents = documents_of(given, warn=True)
     if digest is not None and len(documents) > 1:
@@ -31,10 +34,6 @@ def run(given: Given, *, once: bool, wait: str | None, digest: str | None) -> No
         raise click.UsageError(f"--digest names the plan of one group: choose it with --group ({names})")
     world = open_world(given)
     groups = [document.group for document in documents]
-    if not once:
-        with Progress(groups, verbose=given.verbose, dated=True) as progress:
-            world.run_in_real_time(lambda outside: _for_ever(documents, outside, progress))
-        return
     histories = Histories()
     with Progress(groups, verbose=given.verbose) as progress:
 
@@ -70,19 +69,27 @@ def _first(several: BaseExceptionGroup[ReconcilerError]) -> ReconcilerError:
     return _first(found) if isinstance(found, BaseExceptionGroup) else found
 
 
-async def _for_ever(documents: Sequence[Document], outside: Outside, progress: Progress) -> None:
-    """Tick all groups until SIGTERM, which is how a service is told to end: what is begun is in the journal."""
+def _for_ever(given: Given) -> None:
+    """Serve all groups until told to end. A document that is not sound stops its own group alone; all of them, us."""
+    documents = documents_of(given, warn=True, some=True)
+    groups = [document.group for document in documents]
+    world = open_world(given)
 
     def surprised(group: ClusterGroup, mistake: Exception) -> None:
-        click.echo("".join(format_exception(mistake)), err=True)
-        click.echo(f"{group.metadata.name}: a mistake of ours, above; tried again in a minute", err=True)
+        tell("".join(format_exception(mistake)))
+        tell(f"{group.metadata.name}: a mistake of ours, above; tried again in a minute")
 
-    async with anyio.create_task_group() as tasks:
-        for loop in [GroupLoop(d.group, outside(d.group)) for d in documents]:
-            tasks.start_soon(partial(run_for_ever, loop, report=progress.tick, surprised=surprised))
-        with anyio.open_signal_receiver(signal.SIGTERM) as signals:
-            async for _ in signals:
-                tasks.cancel_scope.cancel()
+    with Progress(groups, verbose=given.verbose, dated=True) as progress:
+        world.run_in_real_time(
+            lambda doors: serve(
+                doors,
+                given.files,
+                wanted=lambda name: not given.group or name in given.group,
+                report=progress.tick,
+                surprised=surprised,
+                told=tell,
+            )
+        )
 
 
 async def _check_digest(loops: Sequence[GroupLoop], digest: str) -> None:

@@ -13,9 +13,9 @@ import msgspec
 
 from reconciler.cli.exits import HELD, USAGE, ExitError
 from reconciler.cli.options import Given
-from reconciler.loop import Outside
 
 if TYPE_CHECKING:
+    from reconciler.bootstrap.outside import Doors
     from reconciler.bootstrap.simulated import Sandbox
 
 T = TypeVar("T")
@@ -25,11 +25,11 @@ DEFAULT_SCENARIO = "demo"
 class World(Protocol):
     """An outside that is there to be worked on, once."""
 
-    def run(self, work: Callable[[Outside], Awaitable[T]]) -> T:
+    def run(self, work: Callable[[Doors], Awaitable[T]]) -> T:
         """Run work to its end, in virtual time where there is such a thing."""
         ...
 
-    def run_in_real_time(self, work: Callable[[Outside], Awaitable[T]]) -> T:
+    def run_in_real_time(self, work: Callable[[Doors], Awaitable[T]]) -> T:
         """Run work to its end, its seconds as long as ours."""
         ...
 

@@ -28,7 +28,6 @@ REFUSED: Final = (
     "spec.disruption.windows",
 )
 WITHOUT_EFFECT: Final = (
-    "spec.aws.interruptionQueue",
     "spec.pools.scaleDown",
     "spec.pools.drain",
     "spec.pools.interruption",

@@ -24,6 +24,7 @@ class _Stumbling:
         self.group = a_group()
         self.clock = clock
         self.ticks = 0
+        self.ended = False
 
     async def tick(self) -> Tick:
         self.ticks += 1
@@ -33,6 +34,9 @@ class _Stumbling:
 
     def pause(self, tick: Tick) -> float:
         return 10.0
+
+    async def rest(self, seconds: float) -> None:
+        await self.clock.sleep(seconds)
 
     async def resign(self) -> None:
         return

@@ -38,7 +38,7 @@ class Progress:
     ) -> None:
         """Begin; ``dated`` lines carry the date and time, others the time since the first tick."""
         self._console = console or console_for(sys.stderr)
-        self._many = len(groups) > 1
+        self._many = dated or len(groups) > 1  # a service may have more at any moment
         self._verbose, self._dated = verbose, dated
         self._last: dict[str, Tick] = {}
         self._lines: dict[str, tuple[bool, str]] = {}  # group → whether it has converged, and where it stands
