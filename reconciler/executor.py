@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from reconciler.errors import GuardError
 from reconciler.guards import guard_forming, guard_giving_up, guard_launch, guard_marker, guard_unused
 from reconciler.journal import Intent, Journal, begun, finished
 from reconciler.packing.refusals import refusals
-from reconciler.ports import Clock, Ec2, Nomad
+from reconciler.ports import Clock, Ec2, Nomad, SnapshotPlace
 from reconciler.server_effects import LOOKUP, ServerEffects, end_server
+from reconciler.server_upkeep import ServerUpkeep
 from schemas.document import ClusterGroup
 from schemas.faults import Fault, OutcomeUnknownError, Refusal, RefusedError, Source, UnansweredError
 from schemas.names import client_token
@@ -30,6 +31,7 @@ from schemas.plan import (
     Outcome,
     Result,
     ServerAction,
+    UpkeepAction,
 )
 from schemas.world import TAG_CLAIM, TAG_STORE, FleetRequest, Instance, Role, Snapshot, Template
 
@@ -43,6 +45,8 @@ class Executor:
     ec2: Ec2
     nomad: Nomad
     journal: Journal
+    snapshots: SnapshotPlace | None = None
+    secret: str = field(default="", repr=False)  # the bootstrap token
 
     async def resume(self) -> list[Outcome]:
         """Take up what a crash or a lost reply cut short, as it was written down, not as planned today."""
@@ -60,6 +64,8 @@ class Executor:
             return await self._begun(action, snapshot)
         if isinstance(action, ServerAction):
             return await self._carried_out(action, self._servers.perform(action, snapshot))
+        if isinstance(action, UpkeepAction):
+            return await self._carried_out(action, self._kept_up(action))
         return await self._carried_out(action, self._perform(action))
 
     async def _carried_out(self, action: Action, effect: Awaitable[tuple[Instance, ...]]) -> Outcome:
@@ -75,6 +81,19 @@ class Executor:
         except UnansweredError as fault:
             return self._outcome(action, Result.FAILED, str(fault))
         return self._outcome(action, Result.DONE, instances=instances)
+
+    async def _kept_up(self, action: UpkeepAction) -> tuple[Instance, ...]:
+        upkeep = ServerUpkeep(
+            group=self.group,
+            clock=self.clock,
+            ec2=self.ec2,
+            nomad=self.nomad,
+            journal=self.journal,
+            snapshots=self.snapshots,
+            secret=self.secret,
+        )
+        await upkeep.perform(action)
+        return ()
 
     @property
     def _servers(self) -> ServerEffects:

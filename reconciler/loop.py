@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import anyio
@@ -14,7 +14,7 @@ from reconciler.executor import Executor
 from reconciler.journal import Journal, Ledger, open_intents
 from reconciler.leadership import Leader, fenced
 from reconciler.observe import Ground, Observer, forgotten
-from reconciler.ports import Clock, Ec2, Locks, NomadDoor, Store
+from reconciler.ports import Clock, Ec2, Locks, NomadDoor, SnapshotPlace, Store
 from reconciler.reconcilers import plan_all
 from reconciler.reconcilers.servers import remembered
 from schemas.catalogue import Catalogue
@@ -45,6 +45,9 @@ class Ports:
     locks: Locks | None = None  # none: nobody else can act on this world
     holder: str = ""  # who we are, for those whom our lock keeps waiting
     found: Callable[[Sequence[str]], None] = lambda _: None  # told where Nomad is, which keeps the store
+    snapshots: SnapshotPlace | None = None  # none: snapshots cannot be kept
+    management: NomadDoor | None = None  # the cluster with the bootstrap token, for server steps; none: as ``nomad``
+    secret: str = field(default="", repr=False)  # the bootstrap token itself
 
 
 Outside = Callable[[ClusterGroup], Ports]
@@ -99,7 +102,12 @@ class GroupLoop:
         self._hurry = anyio.Event()
         self._journal = Journal(ports.store, group.metadata.name)
         self._observer = Observer(
-            group=group, catalogue=ports.catalogue, clock=ports.clock, ec2=ports.ec2, door=ports.nomad
+            group=group,
+            catalogue=ports.catalogue,
+            clock=ports.clock,
+            ec2=ports.ec2,
+            door=ports.nomad,
+            management=ports.management or ports.nomad,
         )
         self._leader = (
             Leader(ports.locks, ports.store, group.metadata.name, holder=ports.holder) if ports.locks else None
@@ -168,7 +176,15 @@ class GroupLoop:
         ec2, nomad = self.ports.ec2, self.ports.nomad.at(ground.addresses)
         if self._leader is not None:
             ec2, nomad = fenced(ec2, self._leader.check), fenced(nomad, self._leader.check)
-        executor = Executor(group=self.group, clock=self.clock, ec2=ec2, nomad=nomad, journal=self._journal)
+        executor = Executor(
+            group=self.group,
+            clock=self.clock,
+            ec2=ec2,
+            nomad=nomad,
+            journal=self._journal,
+            snapshots=self._ports.snapshots,
+            secret=self._ports.secret,
+        )
         outcomes = [] if freeze(snapshot) else await executor.resume()
         if outcomes:
             snapshot = await self._look(await self._ground(), store_fault)  # what they gave counts

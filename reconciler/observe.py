@@ -18,7 +18,7 @@ from schemas.document import ClusterGroup
 from schemas.faults import Fault, Source
 from schemas.names import formed_marker
 from schemas.servers import ServersRecord
-from schemas.world import Claim, Instance, Role, ServersLook, ServerView, Snapshot
+from schemas.world import Address, Claim, Instance, Role, ServersLook, ServerView, Snapshot
 
 FORGET = timedelta(hours=1)  # a claim whose machines nobody has ever seen for so long has none
 
@@ -45,6 +45,7 @@ class Observer:
     clock: Clock
     ec2: Ec2
     door: NomadDoor
+    management: NomadDoor  # the same cluster, with a token that may ask about raft
     _known: tuple[str, ...] = ()  # where Nomad was, for as long as EC2 is silent
 
     async def ground(self) -> Ground:
@@ -73,7 +74,7 @@ class Observer:
         if store_fault is not None:
             asked.unanswered[Source.STORE] = store_fault
         nomad = self.door.at(ground.addresses)
-        views, look = await self._ask_servers(nomad, ground)
+        views, look = await self._ask_servers(self.management.at(ground.addresses), ground)
         found = await self._ask_nomad(asked, nomad, ground.addresses)
         return Snapshot(
             observed_at=now,
@@ -85,6 +86,7 @@ class Observer:
             on_demand_prices=ground.around.supply.on_demand,
             supply=ground.around.supply,
             trouble=ground.around.trouble,
+            elastic_ips=await self._elastic_ips(),
             servers=views,
             look=look,
             record=ledger.servers if ledger else ServersRecord(),
@@ -111,6 +113,16 @@ class Observer:
         if formed_marker(self.group.metadata.name) not in ground.templates:
             return await witnesses.forming(ground.instances)
         return await witnesses.look(ground.instances)
+
+    async def _elastic_ips(self) -> tuple[Address, ...] | None:
+        """List the region's Elastic IPs where the document names some; None while EC2 is silent about them."""
+        servers = self.group.spec.servers
+        if servers is None or not servers.elastic_ips:
+            return None
+        try:
+            return await self.ec2.addresses()
+        except Fault:
+            return None
 
     async def _ask_ec2(
         self, asked: _Answers

@@ -222,6 +222,26 @@ class Store(Protocol):
         ...
 
 
+class SnapshotPlace(Protocol):
+    """Keeps the servers' snapshots by name, at a place: a directory, or ``s3://bucket/prefix``."""
+
+    async def put(self, place: str, name: str, data: bytes) -> None:
+        """Keep a snapshot, whole or not at all."""
+        ...
+
+    async def get(self, place: str, name: str) -> bytes:
+        """Read a snapshot; one that is not there is no answer."""
+        ...
+
+    async def names(self, place: str) -> tuple[str, ...]:
+        """List what is there, sorted."""
+        ...
+
+    async def delete(self, place: str, name: str) -> None:
+        """Remove one; one that is not there is removed."""
+        ...
+
+
 class Locks(Protocol):
     """Locks on records of the store, for one holder at a time; ``schemas.record`` has their times."""
 

@@ -13,6 +13,7 @@ class Source(StrEnum):
     STORE = "store"
     PRICES = "prices"
     EVENTS = "events"
+    SNAPSHOTS = "snapshots"
 
 
 class Refusal(StrEnum):

@@ -496,7 +496,8 @@ class Launch:
 
 ServerAction = AddServer | TransferLeadership | TerminateServer | RemovePeer
 FormingAction = FormServer | IntroduceServers | GiveUpForming | ForgetMember | MarkFormed
-Action = FormingAction | ServerAction | CreateNodePool | CreateTemplate | DeleteTemplate | Launch
+UpkeepAction = SaveSnapshot | GiveAddress | BootstrapAcl
+Action = FormingAction | ServerAction | UpkeepAction | CreateNodePool | CreateTemplate | DeleteTemplate | Launch
 
 
 def to_builtins(action: Action) -> dict[str, Any]:

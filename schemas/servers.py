@@ -91,6 +91,16 @@ class FrozenSince:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SavedSnapshot:
+    """A snapshot that was saved, and read back."""
+
+    name: str
+    at: datetime
+    sha256: str  # hexadecimal
+    size: int  # bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServersRecord:
     """What must be remembered of the servers between two looks; part of the journal."""
 
@@ -102,3 +112,5 @@ class ServersRecord:
     barren: int = 0  # servers in a row that never joined ...
     barren_revision: str = ""  # ... of this revision
     barren_at: datetime | None = None
+    saved: SavedSnapshot | None = None  # the last one
+    save_failed_at: datetime | None = None  # when saving was last tried in vain

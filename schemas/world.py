@@ -445,6 +445,7 @@ class Snapshot:
     # EC2
     instances: tuple[Instance, ...] = ()
     templates: frozenset[str] = frozenset()  # names of ours
+    elastic_ips: tuple[Address, ...] | None = None  # of the region; None: nobody wants to know, or EC2 was silent
     spot_prices: Mapping[tuple[str, str], float] = field(default_factory=dict)  # (type, zone) → USD an hour
     on_demand_prices: Mapping[str, float] = field(default_factory=dict)  # by type; the shipped table where silent
     supply: Supply = field(default_factory=Supply)  # what zones sell, free addresses, and how old all that is

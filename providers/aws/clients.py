@@ -61,11 +61,26 @@ class Clients:
         config = _config(tries=2, read_timeout=LONG_POLL + 10)
         return self._once("sqs", lambda session: session.client("sqs", self.region, config=config))
 
+    def s3(self) -> Any:
+        """Give the client for snapshots."""
+        config = _config(tries=3, read_timeout=60)
+        return self._once("s3", lambda session: session.client("s3", self.region, config=config))
+
+    def secrets(self) -> Any:
+        """Give the client for secrets."""
+        config = _config(tries=3, read_timeout=10)
+        return self._once("secrets", lambda session: session.client("secretsmanager", self.region, config=config))
+
     def pricing(self) -> PricingClient:
         """Give the client for the Price List, at the nearest of the few regions that have one."""
         where = _PRICED_IN.get(self.region.partition("-")[0], "us-east-1")
         config = _config(tries=3, read_timeout=20)
         return self._once("pricing", lambda session: session.client("pricing", where, config=config))
+
+    def beside(self, service: Literal["iam", "service-quotas", "sts"]) -> Any:
+        """Give the client of a service that only a look before the first launch asks."""
+        config = _config(tries=2, read_timeout=10)
+        return self._once(service, lambda session: session.client(service, self.region, config=config))
 
     def _once(self, key: str, make: Callable[[boto3.Session], T]) -> T:
         with self._lock:

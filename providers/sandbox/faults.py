@@ -140,6 +140,7 @@ _WRITES = frozenset(
         "associate_address",
         "create_node_pool",
         "join",
+        "acl_bootstrap",
         "remove_peer",
         "force_leave",
         "transfer_leadership",

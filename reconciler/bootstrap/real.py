@@ -13,12 +13,14 @@ from typing import TypeVar
 import anyio
 
 from providers.aws.clients import Clients
+from providers.aws.secrets import secret_of
 from providers.ec2.provider import AwsEc2
 from providers.events.box import Box
 from providers.events.queue import Queue
 from providers.nomad.client import Spawn
 from providers.nomad.door import RealNomadDoor
 from providers.nomad.settings import DEFAULT_ADDRESS, NomadSettings, SettingsError
+from providers.snapshots import Places
 from providers.stores.nomad_locks import NomadLocks
 from providers.stores.nomad_variables import NomadVariables
 from reconciler.bootstrap.clock import WallClock
@@ -111,7 +113,9 @@ class _Open:
         settings = settings_for(group, os.environ)
         if settings not in self.doors:
             self.doors[settings] = RealNomadDoor(settings, spawn=self.spawn)
-        door = self.doors[settings]
+        door, secret = self.doors[settings], bootstrap_secret(group, clients)
+        if secret and (managing := replace(settings, token=secret)) not in self.doors:
+            self.doors[managing] = RealNomadDoor(managing, spawn=self.spawn)
         store = VariablesStore(door, settings.namespace)
         return Ports(
             clock=self.clock,
@@ -124,6 +128,9 @@ class _Open:
             locks=store,
             holder=_ourselves(),
             found=store.found,
+            snapshots=Places(clients),
+            management=self.doors[replace(settings, token=secret)] if secret else None,
+            secret=secret,
         )
 
     async def aclose(self) -> None:
@@ -173,6 +180,12 @@ def settings_for(group: ClusterGroup, environ: Mapping[str, str]) -> NomadSettin
     nomad = group.spec.nomad
     own = DEFAULT_ADDRESS.replace("http:", "https:") if nomad.tls else DEFAULT_ADDRESS
     return replace(NomadSettings.from_env(environ), address=nomad.address or own, region=nomad.region)
+
+
+def bootstrap_secret(group: ClusterGroup, clients: Clients) -> str:
+    """Find the token that ``nomad.bootstrapToken`` refers to; "" where the document names none, or nobody has it."""
+    reference = group.spec.nomad.bootstrap_token if group.spec.nomad.acl else None
+    return secret_of(reference, clients, os.environ) if reference else ""
 
 
 def _ourselves() -> str:

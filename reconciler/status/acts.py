@@ -11,11 +11,13 @@ from typing import assert_never
 from schemas.plan import (
     Action,
     AddServer,
+    BootstrapAcl,
     CreateNodePool,
     CreateTemplate,
     DeleteTemplate,
     ForgetMember,
     FormServer,
+    GiveAddress,
     GiveUpForming,
     IntroduceServers,
     Launch,
@@ -24,6 +26,7 @@ from schemas.plan import (
     Reason,
     RemovePeer,
     Result,
+    SaveSnapshot,
     TerminateServer,
     TransferLeadership,
 )
@@ -122,6 +125,12 @@ def act_of(action: Action) -> Act:
             return _act(action, action.cause, f"end server {action.instance_id}; {action.change.told}")
         case RemovePeer():
             return _act(action, Reason.STALE_PEER, f"remove raft peer {action.name}; {action.change.told}")
+        case SaveSnapshot():
+            return _act(action, action.cause, f"save a snapshot of the servers to {action.to}, keep {action.keep}")
+        case GiveAddress():
+            return _act(action, Reason.MISSING, f"give {action.allocation_id} to server {action.instance_id}")
+        case BootstrapAcl():
+            return _act(action, Reason.FORMING, "make nomad.bootstrapToken the first management token")
         case CreateNodePool():
             return _act(action, Reason.MISSING, f"create Nomad's node pool {action.name}")
         case CreateTemplate():

@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from schemas.document.group import ClusterGroup
 
 REFUSED: Final = (
-    "spec.nomad.acl",
-    "spec.nomad.bootstrapToken",
-    "spec.servers.elasticIps",
-    "spec.servers.snapshots",
     "spec.pools.protect",
     "spec.disruption.windows",
 )

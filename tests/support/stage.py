@@ -18,7 +18,9 @@ from providers.sandbox.faults import Crashed, Faults, ShiftedClock, faulty
 from providers.sandbox.virtualtime import LoopClock, run_virtual
 from providers.sandbox.world.scenario import Scenario, Step, load_scenario
 from providers.sandbox.world.world import World
+from providers.snapshots import Remembered
 from providers.stores.sqlite import SqliteStore
+from reconciler.bootstrap.simulated import SECRET
 from reconciler.loop import GroupLoop, Ports, Tick
 from schemas.document import ClusterGroup
 from schemas.faults import Source
@@ -101,6 +103,7 @@ class Stage:
     ticks: list[Tick] = field(default_factory=list)
     requests: dict[str, FleetRequest] = field(default_factory=dict)  # by token
     crashes: int = 0
+    snapshots: Remembered = field(default_factory=Remembered)
     dark: set[str] = field(default_factory=set)  # addresses of agents that we do not reach, though others do
 
     @classmethod
@@ -121,6 +124,8 @@ class Stage:
             catalogue=load_catalogue(),
             new_id=kernel.new_id,
             chance=lambda: kernel.chance().random(),
+            snapshots=self.snapshots,
+            secret=SECRET,
         )
 
     def play(

@@ -7,6 +7,7 @@ from reconciler.reconcilers.servers.health import Quorum, ServerHealth, Verdict,
 from reconciler.reconcilers.servers.record import remembered
 from reconciler.reconcilers.servers.steps import plan_steps
 from reconciler.reconcilers.servers.told import ServerTold, tell_server
+from reconciler.reconcilers.servers.upkeep import plan_acl, upkeep
 from schemas.document import ClusterGroup
 from schemas.faults import Source
 from schemas.names import formed_marker
@@ -36,5 +37,5 @@ def plan_servers(snapshot: Snapshot, group: ClusterGroup) -> Plan:
     if (silent := snapshot.unanswered.get(Source.EC2)) is not None:
         return Plan.held("servers", Reason.SOURCE_UNANSWERED, f"EC2 did not answer: {silent}", passing=True)
     if formed_marker(group.metadata.name) in snapshot.templates:
-        return plan_steps(snapshot, group, servers)
-    return plan_forming(snapshot, group, servers)
+        return plan_steps(snapshot, group, servers) + upkeep(snapshot, servers, assess(snapshot))
+    return plan_acl(group, snapshot.servers) + plan_forming(snapshot, group, servers)

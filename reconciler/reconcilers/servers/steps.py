@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from reconciler.machine import named_server_template, server_template
 from reconciler.reconcilers.servers.health import Quorum, ServerHealth, Verdict, assess, host_of, live_servers
 from reconciler.reconcilers.servers.record import seen_gone
+from reconciler.reconcilers.servers.upkeep import saved_first
 from reconciler.reconcilers.servers.wanted import (
     arch_of,
     best_request,
@@ -244,6 +245,8 @@ def _not_as_specified(case: Case) -> Plan | None:
     what = f"{len(due_ones)} of {case.servers.count} servers are to be replaced, one after the other: {named}"
     if (wait := unready(case.quorum)) is not None:
         return Plan.held("servers", Reason.QUORUM_AT_RISK, f"{what}; {wait}", passing=True)
+    if (waiting := saved_first(case.snapshot, case.servers)) is not None:
+        return waiting
     is_marked = any(s.instance is not None and marked(s.instance) for s, _ in due_ones)
     going = {s.name for s, _ in due_ones}
     staying = [i for i in live_servers(case.snapshot) if i.id not in going]
