@@ -43,43 +43,18 @@ BESIDES: dict[int, str] = {
 # What the world does not do, by the number of the recording.
 NOT_ANSWERED: dict[int, str] = {
     4: "agent/self shows only the part of the configuration that somebody reads",
-    64: "no statistics of clients' machines",
-    65: "no dynamic metadata of clients",
-    66: "no dynamic metadata of clients",
-    79: "evaluations are not deleted by hand",
-    89: "jobs/statuses is the web page's call",
-    90: "jobs/statuses is the web page's call",
-    91: "jobs/statuses is the web page's call",
-    92: "jobs/statuses is the web page's call",
-    104: "no scale status",
-    105: "no scale status",
     125: "HCL is not parsed",
     126: "HCL is not parsed",
-    127: "jobs are not validated apart from registering them",
-    187: "no statistics of clients' machines",
-    193: "autopilot is not configured through the wire",
-    194: "autopilot is not configured through the wire",
-    195: "autopilot is not configured through the wire",
     272: "HCL is not parsed",
-    277: "no scale status",
-    299: "no dynamic metadata of clients",
-    300: "no dynamic metadata of clients",
-    305: "no dynamic metadata of clients",
 }
 
 # What it answers otherwise, by the name of the exchange.
-NOT_SIGNED, NO_HASH = "identities of work are not signed", "records have no hash"
+NOT_SIGNED = "identities of work are not signed"
 DIFFERENT: dict[str, str] = {
     "062-node-allocations": NOT_SIGNED,
     "084-allocation-read": NOT_SIGNED,
     "124-allocation-stopped": NOT_SIGNED,
     "067-evaluations": "an evaluation that was held back for a second does not say so",
-    "106-job-plan-fits": "a plan has no diff",
-    "130-node-pool-read": NO_HASH,
-    "141-namespaces": NO_HASH,
-    "271-namespace-list": NO_HASH,
-    "176-node-evaluate": "the servers are not listed beside the evaluations",
-    **{f"205-around-a-leadership-transfer/{n}": "autopilot knows all servers at once" for n in (1, 4, 7, 10, 13, 16)},
     "268-no-leader/3": "no node was drained before",
     "268-no-leader/4": "summaries need no repair, and so were not made anew without children",
     "269-never-bootstrapped/7": "a raft configuration without servers is an empty list",

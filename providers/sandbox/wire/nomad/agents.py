@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 
-from providers.sandbox.wire.nomad.call import Call, Reply
+from providers.sandbox.wire.nomad.call import Call, Reply, seconds_of
 from providers.sandbox.wire.nomad.route import delete, get, put
 from providers.sandbox.world.archive import archived
 from providers.sandbox.world.nomad.canonical import field_of
 from providers.sandbox.world.nomad.errors import ApiError
 from providers.sandbox.world.servers import acl, answers
+from providers.sandbox.world.servers.state import AutopilotSettings
 
 SERVERS_ALONE = frozenset({"/v1/agent/join", "/v1/agent/force-leave"})  # a client agent has no such call
 
@@ -94,6 +95,27 @@ def _snapshot(call: Call) -> Reply:
     return Reply(raw=saved.archive, headers={"Content-Type": "application/x-gzip", "Digest": f"sha-256={digest}"})
 
 
+def _put_autopilot(call: Call) -> Reply:
+    try:
+        body = call.table()
+        settings = AutopilotSettings(
+            cleanup_dead_servers=bool(field_of(body, "CleanupDeadServers")),
+            last_contact_threshold=seconds_of(str(field_of(body, "LastContactThreshold") or "0s")),
+            max_trailing_logs=int(field_of(body, "MaxTrailingLogs") or 0),
+            min_quorum=int(field_of(body, "MinQuorum") or 0),
+            stabilization=seconds_of(str(field_of(body, "ServerStabilizationTime") or "0s")),
+            modify_index=call.world.nomad.store.next_index(),
+        )
+    except (ApiError, ValueError) as wrong:
+        raise ApiError(400, f"Error parsing autopilot config: {wrong}") from wrong
+    cas = call.number("cas")
+    return Reply(body=answers.put_autopilot_configuration(call.world.servers, call.address, settings, cas=cas))
+
+
+def _servers(call: Call) -> Reply:
+    return Reply(body=answers.status_peers(call.world.servers, call.address, stale=True))
+
+
 def _acl_bootstrap(call: Call) -> Reply:
     secret = field_of(call.table(), "BootstrapSecret") if call.body else ""
     return Reply(body=acl.bootstrap(call.world.servers, call.address, str(secret or "")))
@@ -121,6 +143,8 @@ ROUTES = [
     put("/v1/operator/raft/transfer-leadership", _transfer),
     get("/v1/operator/autopilot/health", _autopilot_health),
     get("/v1/operator/autopilot/configuration", _autopilot),
+    put("/v1/operator/autopilot/configuration", _put_autopilot),
+    get("/v1/agent/servers", _servers, forwarded=False),
     get("/v1/operator/snapshot", _snapshot),
     put("/v1/acl/bootstrap", _acl_bootstrap),
     get("/v1/acl/token/self", _acl_token_self),

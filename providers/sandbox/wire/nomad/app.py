@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote
 import msgspec
 
 from providers.sandbox.doors.time import Clock, catch_up
-from providers.sandbox.wire.nomad import agents, events, nodes, variables, work
+from providers.sandbox.wire.nomad import absent, agents, clients, events, nodes, variables, views, work
 from providers.sandbox.wire.nomad.call import Call, Reply
 from providers.sandbox.wire.nomad.route import Route
 from providers.sandbox.world.nomad.agent import UP
@@ -31,7 +31,16 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-ROUTES: list[Route] = [*nodes.ROUTES, *work.ROUTES, *agents.ROUTES, *variables.ROUTES]
+ROUTES: list[Route] = [
+    *nodes.ROUTES,
+    *work.ROUTES,
+    *views.ROUTES,
+    *agents.ROUTES,
+    *clients.ROUTES,
+    *variables.ROUTES,
+    *absent.ROUTES,
+]
+_CORS = ("/v1/var/", "/v1/vars", "/v1/client/")  # what the web page asks other servers
 PLAIN, JSON = "text/plain; charset=utf-8", "application/json"
 ZIPPED_FROM = 1400  # bytes
 _LOOK_AGAIN = 1.0  # seconds between two looks for a leader
@@ -189,7 +198,7 @@ class NomadWire:
 
     def _as_of(self, route: Route, call: Call, no: ApiError) -> dict[str, str]:
         """Say as of when a no holds: who reads what is not there has looked, a variable's write asked the leader."""
-        if no.status == 404 and route.method == "GET":
+        if no.status == 404 and route.method == "GET" and not route.path.startswith("/v1/client/"):
             return self._meta(call)
         return {"X-Nomad-Index": "0"} if no.text.lower().startswith(("rpc error: ", "rpc error:: ")) else {}
 
@@ -217,7 +226,7 @@ async def _send(reply: Reply, send: Send, *, path: str, zipped: bool) -> None:
     body = b"" if reply.empty else reply.raw if reply.raw is not None else msgspec.json.encode(reply.body)
     if not reply.empty:
         headers.setdefault("Content-Type", JSON if reply.status < 300 else PLAIN)
-    headers["Vary"] = "Origin" if path.startswith(("/v1/var/", "/v1/vars")) else "Accept-Encoding"
+    headers["Vary"] = "Origin" if path.startswith(_CORS) else "Accept-Encoding"
     if zipped and len(body) >= ZIPPED_FROM:
         body, headers["Content-Encoding"] = gzip.compress(body, compresslevel=1), "gzip"
     headers["Content-Length"] = str(len(body))

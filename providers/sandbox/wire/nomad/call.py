@@ -11,6 +11,7 @@ import msgspec
 
 from providers.sandbox.wire.nomad.filters import Json, compiled
 from providers.sandbox.world.nomad.errors import ApiError
+from providers.sandbox.world.nomad.render import Calendar
 
 if TYPE_CHECKING:
     from providers.sandbox.world.nomad.api import Api
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 WAIT_DEFAULT = WAIT_MOST = 300.0  # seconds of a blocking query
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds_of(text: str) -> float:
+    """Read a duration as Go writes it, in seconds. Raises ValueError."""
+    if _DURATION.sub("", text):
+        raise ValueError(f'time: invalid duration "{text}"')
+    return sum(float(n) * _SECONDS[unit] for n, unit in _DURATION.findall(text))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,6 +45,15 @@ class Call:
     def api(self) -> Api:
         """The cluster's API."""
         return self.world.nomad.api
+
+    @property
+    def calendar(self) -> Calendar:
+        """The world's seconds as dates."""
+        return Calendar(self.world.nomad.state.settings.epoch_unix, self.world.kernel.calendar.pace)
+
+    def nanoseconds(self, at: float) -> int:
+        """Give a moment of the world in nanoseconds since 1970."""
+        return self.calendar.nanoseconds(at)
 
     def option(self, name: str, default: str = "") -> str:
         """Give a query parameter."""
@@ -85,9 +102,10 @@ class Call:
         text = self.option("wait")
         if not text:
             return WAIT_DEFAULT
-        if _DURATION.sub("", text):
-            raise ApiError(400, "Invalid wait time")
-        return min(WAIT_MOST, sum(float(n) * _SECONDS[unit] for n, unit in _DURATION.findall(text)))
+        try:
+            return min(WAIT_MOST, seconds_of(text))
+        except ValueError:
+            raise ApiError(400, "Invalid wait time") from None
 
     def json(self) -> Any:
         """Decode the body, refusing what Go's decoder refuses, in its words where they are known."""
@@ -188,9 +206,14 @@ def hex_prefix(call: Call, kind: str) -> str:
 
 def full_id(call: Call, kind: str) -> str:
     """Give an id from the path; a short one is refused."""
-    if len(call.path["id"]) != 36:
+    return checked_id(call.path["id"], kind)
+
+
+def checked_id(text: str, kind: str) -> str:
+    """Give an id; a short one is refused."""
+    if len(text) != 36:
         raise ApiError(500, f"{kind} lookup failed: index error: UUID must be 36 characters")
-    return call.path["id"]
+    return text
 
 
 def _go_words(text: str) -> str:

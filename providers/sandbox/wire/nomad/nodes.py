@@ -7,6 +7,7 @@ from typing import Any
 from providers.sandbox.wire.nomad.call import Call, Reply, full_id, hex_prefix, paged
 from providers.sandbox.wire.nomad.route import delete, get, put
 from providers.sandbox.world.nomad.errors import ApiError
+from providers.sandbox.world.servers import answers
 
 
 def _nodes(call: Call) -> Reply:
@@ -51,7 +52,18 @@ def _purge(call: Call) -> Reply:
 
 
 def _evaluate(call: Call) -> Reply:
-    return _written(call.api.node_evaluate(call.path["id"]))
+    answer = call.api.node_evaluate(call.path["id"])
+    nodes = call.world.nomad.state.nodes
+    leader = answers.status_leader(call.world.servers, call.address)
+    peers = answers.status_peers(call.world.servers, call.address)
+    versions = {"RPCMajorVersion": 0, "RPCMinorVersion": 0}
+    answer |= {
+        "LeaderRPCAddr": leader,
+        "NumNodes": len(nodes),
+        "SchedulingEligibility": nodes[call.path["id"]].eligibility,
+        "Servers": [{"Datacenter": "dc1", "RPCAdvertiseAddr": peer, **versions} for peer in peers],
+    }
+    return _written(answer)
 
 
 def _pools(call: Call) -> Reply:
@@ -105,6 +117,16 @@ def _put_namespace(call: Call) -> Reply:
     return Reply(empty=True, index=call.api.index, read=False)
 
 
+def _namespace(call: Call) -> Reply:
+    found = call.api.namespace(call.path["name"], stale=call.stale)
+    return Reply(body=found, index=found["ModifyIndex"])
+
+
+def _delete_namespace(call: Call) -> Reply:
+    call.api.delete_namespace(call.path["name"])
+    return Reply(empty=True, index=call.api.index, read=False)
+
+
 def _scheduler(call: Call) -> Reply:
     found = call.api.scheduler_configuration(stale=call.stale)
     return Reply(body=found, index=found["Index"])
@@ -145,7 +167,10 @@ ROUTES = [
     put("/v1/node/{id}/purge", _purge),
     put("/v1/node/{id}/evaluate", _evaluate),
     get("/v1/namespaces", _namespaces),
+    put("/v1/namespace", _put_namespace),
+    get("/v1/namespace/{name}", _namespace),
     put("/v1/namespace/{name}", _put_namespace),
+    delete("/v1/namespace/{name}", _delete_namespace),
     get("/v1/operator/scheduler/configuration", _scheduler),
     put("/v1/operator/scheduler/configuration", _put_scheduler),
     put("/v1/system/gc", _collect),

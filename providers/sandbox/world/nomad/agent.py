@@ -102,6 +102,7 @@ class Agent:
     registered: bool = False  # the servers answered this life's registration
     heartbeating: bool = False  # a first heartbeat of this life was answered
     attributes: dict[str, str] = field(default_factory=dict)  # as fingerprinted at this start
+    dynamic_meta: dict[str, str | None] = field(default_factory=dict)  # told by hand; None: without the static one
     heartbeat_at: float = 0.0  # the last answered heartbeat
     eligibility_was: str = ""  # the servers' word before its last change, ...
     eligibility_now: str = ""  # ... after it, ...

@@ -6,7 +6,7 @@ an agent falls silent, from what its last heartbeat must have been.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from providers.sandbox.world.nomad import allocation as al
@@ -224,7 +224,7 @@ class Agents:
             ),
             reserved=spec.reserved,
             attributes=dict(agent.attributes),
-            meta=dict(spec.meta),
+            meta=effective_meta(agent),
             drivers=drivers,
             host_volumes=dict(spec.host_volumes),
             max_allocs=spec.max_allocs,
@@ -275,6 +275,12 @@ class Agents:
     def _node_update(self, agent: Agent) -> None:
         if not self._retry(agent, "nomad.node_update") and agent.node_id in self._store.state.nodes:
             self._nodes.register(self._node(agent))
+
+    def set_meta(self, agent: Agent, changes: Mapping[str, str | None]) -> None:
+        """Change an agent's dynamic metadata; the servers hear of it with its next update."""
+        kept = {**agent.dynamic_meta, **changes}
+        agent.dynamic_meta = {k: v for k, v in kept.items() if v is not None or k in agent.spec.meta}
+        self._after(agent, self._store.kernel.chance().uniform(*_NODE_UPDATE), "nomad.node_update")
 
     # -- hearing of work
 
@@ -362,3 +368,9 @@ class Agents:
     def _again(self, agent: Agent, wait: float) -> None:
         agent.update_at = self._store.kernel.now + wait
         self._after(agent, wait, "nomad.update", agent.update_at)
+
+
+def effective_meta(agent: Agent) -> dict[str, str]:
+    """Give a node's metadata: what its configuration says, and what was told by hand since."""
+    told = agent.dynamic_meta
+    return {k: v for k, v in {**agent.spec.meta, **told}.items() if v is not None}

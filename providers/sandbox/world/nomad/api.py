@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from providers.sandbox.world.nomad import render
 from providers.sandbox.world.nomad.canonical import field_of, fold
+from providers.sandbox.world.nomad.diff import annotate
 from providers.sandbox.world.nomad.errors import NO_LEADER, ApiError
 from providers.sandbox.world.nomad.nodes_api import NodesApi
 from providers.sandbox.world.nomad.operator_api import OperatorApi
@@ -191,25 +192,27 @@ class Api(NodesApi, OperatorApi):
         return self._jobs.evaluate(field_of(body, "Namespace") or namespace, job_id, force_reschedule=force)
 
     def plan_job(self, job_id: str, body: Mapping[str, Any], *, namespace: str = "") -> Json:
-        """``PUT /v1/job/:id/plan``: what the scheduler would do now; ``Diff`` is not made."""
+        """``PUT /v1/job/:id/plan``: what the scheduler would do now, and with ``Diff`` what is different."""
         self._need_leader()
         raw = field_of(body, "Job")
         if not raw:
             raise ApiError(400, "Job must be specified")
         if field_of(raw, "ID") != job_id:
             raise ApiError(400, "Job ID does not match")
-        outcome, index, warnings, evaluation = self._jobs.plan(raw, namespace=namespace)
+        outcome, index, warnings, evaluation, diff = self._jobs.plan(raw, namespace=namespace)
         created = [blocked_eval(self._store, evaluation, outcome)] if outcome.failed else []
         if outcome.blocked_nodes:
             created = [e for _, e in outcome.blocked_nodes]
         failed = {g: render.metrics(m) for g, m in outcome.failed.items()}
         annotations = render.desired(outcome.desired) or {}
+        if shown := bool(field_of(body, "Diff")):
+            annotate(diff, annotations.get("DesiredTGUpdates") or {})
         victims = [v for n in outcome.plan.preemptions.values() for v in n.values()]
         annotations["PreemptedAllocs"] = [self._stub(v, resources=False) for v in victims] or None
         return {
             "Annotations": annotations,
             "CreatedEvals": [render.evaluation(e, self._calendar) for e in created] or None,
-            "Diff": None,
+            "Diff": diff if shown else None,
             "FailedTGAllocs": failed or None,
             "Index": index,
             "JobModifyIndex": index,
@@ -221,7 +224,14 @@ class Api(NodesApi, OperatorApi):
         """``POST /v1/job/:id/scale``."""
         self._need_leader()
         target = field_of(body, "Target") or {}
-        return self._jobs.scale(namespace, job_id, target.get("Group", ""), field_of(body, "Count"))
+        return self._jobs.scale(
+            namespace,
+            job_id,
+            target.get("Group", ""),
+            field_of(body, "Count"),
+            message=field_of(body, "Message") or "",
+            meta=field_of(body, "Meta"),
+        )
 
     def dispatch_job(
         self,
@@ -350,6 +360,10 @@ class Api(NodesApi, OperatorApi):
         if found is None:
             raise ApiError(404, "alloc not found")
         return self._full_alloc(found)
+
+    def allocation_stub(self, alloc_id: str) -> Json:
+        """One allocation as lists show it."""
+        return self._stub(self._store.state.allocs[alloc_id], resources=False)
 
     def stop_allocation(self, alloc_id: str, *, no_shutdown_delay: bool = False, reschedule: bool = False) -> Json:
         """``PUT /v1/allocation/:id/stop``: stop and replace."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from providers.sandbox.world.nomad import node as nd
-from providers.sandbox.world.nomad.agents import Agents
+from providers.sandbox.world.nomad.agent import UP
+from providers.sandbox.world.nomad.agents import Agents, effective_meta
 from providers.sandbox.world.nomad.api import Api
 from providers.sandbox.world.nomad.blocked import BlockedEvals
 from providers.sandbox.world.nomad.broker import EvalBroker
@@ -127,6 +128,25 @@ class Cluster:
     def node_id(self, name: str) -> str:
         """Give the node id of an agent (KeyError when there is none)."""
         return self.state.agents[name].node_id
+
+    def reaches(self, node_id: str) -> bool:
+        """Whether the servers have a connection to a node's agent."""
+        agent = self.state.agents.get(self.state.known.get(node_id, ""))
+        return agent is not None and agent.status == UP and agent.registered
+
+    def metadata(self, node_id: str) -> dict[str, dict[str, str | None]]:
+        """``GET /v1/client/metadata`` of a node that is reached."""
+        agent = self.state.agents[self.state.known[node_id]]
+        return {
+            "Dynamic": dict(agent.dynamic_meta),
+            "Meta": dict(effective_meta(agent)),
+            "Static": dict(agent.spec.meta),
+        }
+
+    def set_metadata(self, node_id: str, changes: Mapping[str, str | None]) -> dict[str, dict[str, str | None]]:
+        """``POST /v1/client/metadata``; None removes a key."""
+        self._agents.set_meta(self.state.agents[self.state.known[node_id]], changes)
+        return self.metadata(node_id)
 
     # -- leadership, decided by the servers' simulation
 

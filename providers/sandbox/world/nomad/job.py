@@ -74,6 +74,7 @@ class Job:
     launches: int = 0  # periodic: how often its timer was set
     versions: list[str] = field(default_factory=list)  # keys, oldest first; at most six are kept
     idempotency: dict[str, str] = field(default_factory=dict)  # dispatch tokens → child
+    scaled: list[dict[str, Any]] = field(default_factory=list)  # scaling events, newest first; ``At`` in seconds
 
     @property
     def name(self) -> str:

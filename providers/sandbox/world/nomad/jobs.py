@@ -11,6 +11,7 @@ from providers.sandbox.world.nomad import evaluation as ev
 from providers.sandbox.world.nomad.allocation import Transition
 from providers.sandbox.world.nomad.canonical import canonical_job
 from providers.sandbox.world.nomad.cron import next_launch
+from providers.sandbox.world.nomad.diff import job_diff
 from providers.sandbox.world.nomad.errors import ApiError
 from providers.sandbox.world.nomad.evaluation import Evaluation
 from providers.sandbox.world.nomad.job import GroupSummary, Job, JobSummary, JobVersion
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from providers.sandbox.world.nomad.worker import Worker
 
 _VERSIONS_KEPT = 6
+_SCALED_KEPT = 20  # events of a job
 # What is not part of a specification: it changes without a new version.
 _BOOKKEEPING = (
     "CreateIndex",
@@ -162,6 +164,7 @@ class Jobs:
             launches=old.launches if old is not None else 0,
             versions=[*(old.versions if old is not None else []), key][-_VERSIONS_KEPT:],
             idempotency=old.idempotency if old is not None else {},
+            scaled=old.scaled if old is not None else [],
         )
         for group in spec.groups:
             if group not in record.summary.groups:
@@ -281,7 +284,35 @@ class Jobs:
         if changed:
             self._store.upsert_allocs(self._store.next_index("allocs"), changed)
 
-    def scale(self, namespace: str, job_id: str, group: str, count: int | None) -> dict[str, Any]:
+    def revert(self, namespace: str, job_id: str, version: int) -> dict[str, Any]:
+        """Register an earlier version of a job again."""
+        job = self.find(namespace, job_id)
+        if job is None:
+            raise ApiError(500, "job not found")
+        if version == job.version:
+            raise ApiError(500, f"can't revert to current version {version}")
+        key = next((k for k in job.versions if k.rpartition(".")[2] == str(version)), None)
+        if key is None:
+            raise ApiError(500, f'job "{job_id}" in namespace "{namespace}" at version {version} not found')
+        answer = self.register({**self._store.state.versions[key].spec, "Stop": False}, namespace=namespace)
+        return {**answer, "Warnings": ""}
+
+    def judged(self, raw: Mapping[str, Any], *, namespace: str = "") -> tuple[list[str], str, str]:
+        """Say what is wrong with a job, one by one and as a whole, and what is unwise; nothing is written."""
+        job = canonical_job({**raw, "Namespace": raw.get("Namespace") or namespace or "default"})
+        found = faults(job, priority_max=self._store.state.settings.job_max_priority)
+        return found, joined(found) if found else "", "" if found else self.warnings(job)
+
+    def scale(
+        self,
+        namespace: str,
+        job_id: str,
+        group: str,
+        count: int | None,
+        *,
+        message: str = "",
+        meta: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """Change a group's count; refused while a deployment is active."""
         if count is not None and count < 0:
             raise ApiError(400, "scaling action count can't be negative")
@@ -307,6 +338,18 @@ class Jobs:
                 evaluation = self._eval(job, ev.SCALING, modify_index=job.job_modify_index)
                 self._worker.create([evaluation])
         index = self._store.next_index("scaling_event")
+        event = {
+            "Group": group,
+            "At": self._now,
+            "Count": count,
+            "CreateIndex": index,
+            "Error": False,
+            "EvalID": evaluation.id if evaluation is not None else None,
+            "Message": message,
+            "Meta": dict(meta) if meta else None,
+            "PreviousCount": spec.groups[group].count,
+        }
+        job.scaled = [event, *job.scaled][:_SCALED_KEPT]
         return {
             "EvalCreateIndex": evaluation.create_index if evaluation is not None else 0,
             "EvalID": evaluation.id if evaluation is not None else "",
@@ -418,8 +461,10 @@ class Jobs:
 
     # -- asking
 
-    def plan(self, raw: Mapping[str, Any], *, namespace: str = "") -> tuple[Outcome, int, str, Evaluation]:
-        """Let the scheduler say what it would do; nothing is written."""
+    def plan(
+        self, raw: Mapping[str, Any], *, namespace: str = ""
+    ) -> tuple[Outcome, int, str, Evaluation, dict[str, Any]]:
+        """Let the scheduler say what it would do, and what is different; nothing is written."""
         job = self.read(raw, namespace=namespace)
         old = self.find(job["Namespace"], job["ID"])
         if old is None or self._spec_changed(old, job):
@@ -446,6 +491,7 @@ class Jobs:
             old.job_modify_index if old is not None else 0,
             self.warnings(job),
             evaluation,
+            job_diff(self._store.state.versions[old.key].spec if old is not None else None, job),
         )
 
     # -- allocations

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from providers.sandbox.world.ec2.prices import noise
 from providers.sandbox.world.servers import election, gossip, raft
 from providers.sandbox.world.servers.autopilot import failure_tolerance
-from providers.sandbox.world.servers.state import RaftCluster, Seen, ServerAgent
+from providers.sandbox.world.servers.state import AutopilotSettings, RaftCluster, Seen, ServerAgent
 
 if TYPE_CHECKING:
     from providers.sandbox.world.servers.context import Servers
@@ -178,8 +178,19 @@ def autopilot_configuration(servers: Servers, address: str) -> Json:
         "DisableUpgradeMigration": False,
         "EnableCustomUpgrades": False,
         "CreateIndex": 4,
-        "ModifyIndex": 4,
+        "ModifyIndex": settings.modify_index,
     }
+
+
+def put_autopilot_configuration(
+    servers: Servers, address: str, settings: AutopilotSettings, *, cas: int | None
+) -> bool:
+    """``PUT /v1/operator/autopilot/configuration``: replaces all of it; an old ``cas`` changes nothing."""
+    cluster = _forwarded(servers, _agent(servers, address))
+    if cas is not None and cas != cluster.autopilot.modify_index:
+        return False
+    cluster.autopilot = settings
+    return True
 
 
 def join(servers: Servers, address: str, targets: list[str]) -> Json:

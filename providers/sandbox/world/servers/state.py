@@ -95,6 +95,7 @@ class AutopilotSettings:
     max_trailing_logs: int = 250
     min_quorum: int = 0
     stabilization: float = 10.0
+    modify_index: int = 4
 
 
 @dataclass(slots=True, kw_only=True)
