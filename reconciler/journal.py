@@ -17,6 +17,7 @@ from reconciler.errors import JournalBrokenError
 from reconciler.ports import Store
 from schemas.faults import OutcomeUnknownError, RefusedError, Source, UnansweredError
 from schemas.plan import Launch
+from schemas.predictions import Predictions
 from schemas.servers import ServersRecord, StepKind
 from schemas.world import Claim, Refused
 
@@ -42,6 +43,7 @@ class Ledger:
     refused: tuple[Refused, ...] = ()
     launches: tuple[tuple[datetime, int], ...] = ()  # when EC2 answered, with how many machines: the last minute's
 
+    predictions: Predictions = field(default_factory=Predictions)  # what came of what was bought
     servers: ServersRecord = field(default_factory=ServersRecord)  # the one server step, and what led to it
 
     def launched_since(self, since: datetime) -> int:
@@ -156,6 +158,7 @@ def _encode(ledger: Ledger) -> dict[str, str]:
         "refused": ledger.refused,
         "launches": ledger.launches,
         "servers": ledger.servers,
+        "predictions": ledger.predictions,
     }
     return {"ledger": msgspec.json.encode(data, order="deterministic").decode()}
 
@@ -173,6 +176,7 @@ def _decode(items: Mapping[str, str], path: str) -> Ledger:
             refused=msgspec.convert(data["refused"], tuple[Refused, ...]),
             launches=msgspec.convert(data["launches"], tuple[tuple[datetime, int], ...]),
             servers=msgspec.convert(data.get("servers", {}), ServersRecord),
+            predictions=msgspec.convert(data.get("predictions", {}), Predictions),
         )
     except (KeyError, TypeError, msgspec.MsgspecError) as broken:
         raise JournalBrokenError(path=path, why=str(broken)) from broken

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -14,13 +15,16 @@ from reconciler.executor import Executor
 from reconciler.journal import Journal, Ledger, open_intents
 from reconciler.leadership import Leader, fenced
 from reconciler.observe import Ground, Observer, forgotten
-from reconciler.ports import Clock, Ec2, Locks, NomadDoor, SnapshotPlace, Store
+from reconciler.packing.census import registered
+from reconciler.packing.predictions import judged, questions
+from reconciler.ports import Clock, Ec2, Locks, Nomad, NomadDoor, SnapshotPlace, Store
 from reconciler.reconcilers import plan_all
 from reconciler.reconcilers.servers import remembered
 from schemas.catalogue import Catalogue
 from schemas.document import ClusterGroup
 from schemas.faults import Fault, Source
 from schemas.names import formed_marker
+from schemas.nomad_plan import JobPlan
 from schemas.plan import Outcome, Plan, Reason, Result
 from schemas.record import EXPIRY
 from schemas.world import Claim, Snapshot
@@ -70,12 +74,17 @@ class Tick:
         """Claims whose machines did not register in time: failed launches (semantics §12)."""
         timeouts = {pool.name: pool.registration.timeout for pool in self.group.spec.pools}
         now = self.snapshot.observed_at
-        return tuple(c for c in self.snapshot.claims if now - c.asked_at > timeouts.get(c.pool, timedelta.max))
+        return tuple(c for c in self._awaited if now - c.asked_at > timeouts.get(c.pool, timedelta.max))
+
+    @property
+    def _awaited(self) -> tuple[Claim, ...]:
+        """Claims whose machines are not all nodes yet."""
+        return tuple(c for c in self.snapshot.claims if not registered(self.snapshot, c))
 
     @property
     def converged(self) -> bool:
         """Nothing to do, nothing begun, nothing on its way, no clock that would act (semantics §12)."""
-        under_way = len(self.snapshot.claims) > len(self.overdue)
+        under_way = len(self._awaited) > len(self.overdue)
         passing = any(hold.passing for hold in self.plan.holds)
         return not (self.led_by or self.plan.actions or self.outcomes or self.open_intents or under_way or passing)
 
@@ -144,7 +153,8 @@ class GroupLoop:
     async def plan(self) -> Tick:
         """Look and decide; change nothing."""
         snapshot = await self._look(await self._ground())
-        snapshot = replace(snapshot, record=remembered(snapshot, self.group))
+        known = judged(snapshot, self.group)
+        snapshot = replace(snapshot, record=remembered(snapshot, self.group), predictions=known)
         return self._tick(snapshot, self._decide(snapshot), (), open_intents(self._journal.ledger))
 
     async def tick(self) -> Tick:
@@ -173,7 +183,7 @@ class GroupLoop:
 
     async def _act(self, ground: Ground, store_fault: str | None) -> Tick:
         snapshot = await self._look(ground, store_fault)
-        ec2, nomad = self.ports.ec2, self.ports.nomad.at(ground.addresses)
+        ec2, nomad = self.ports.ec2, (self.ports.management or self.ports.nomad).at(ground.addresses)
         if self._leader is not None:
             ec2, nomad = fenced(ec2, self._leader.check), fenced(nomad, self._leader.check)
         executor = Executor(
@@ -182,13 +192,13 @@ class GroupLoop:
             ec2=ec2,
             nomad=nomad,
             journal=self._journal,
-            snapshots=self._ports.snapshots,
-            secret=self._ports.secret,
+            snapshots=self.ports.snapshots,
+            secret=self.ports.secret,
         )
         outcomes = [] if freeze(snapshot) else await executor.resume()
         if outcomes:
             snapshot = await self._look(await self._ground(), store_fault)  # what they gave counts
-        snapshot = await self._keep_house(snapshot)
+        snapshot = await self._keep_house(snapshot, await _answers(nomad, questions(snapshot, self.group)))
         plan = self._decide(snapshot)
         for action in plan.actions:
             outcomes.append(await executor.apply(action, snapshot))
@@ -254,21 +264,32 @@ class GroupLoop:
         snapshot = await self._observer.observe(ground, None if fault else self._journal.ledger, fault)
         return replace(snapshot, journal_broken=why)
 
-    async def _keep_house(self, snapshot: Snapshot) -> Snapshot:
-        """Begin the journal where there is none, note what this look showed of servers, forget claims that are over."""
+    async def _keep_house(self, snapshot: Snapshot, answers: Sequence[JobPlan]) -> Snapshot:
+        """Begin the journal where there is none, note what this look taught us, forget claims that are over."""
         ledger = self._journal.ledger
         if snapshot.unanswered.keys() & {Source.STORE, Source.EC2} or freeze(snapshot):
             return snapshot
         kept = ledger or Ledger(store_id=self.ports.new_id())
         gone, record = forgotten(snapshot), remembered(snapshot, self.group)
-        if gone or ledger is None or record != kept.servers:
+        known = judged(snapshot, self.group, answers)
+        if gone or ledger is None or record != kept.servers or known != kept.predictions:
             left = tuple(c for c in kept.claims if c.name not in gone)
             try:
-                await self._journal.write(replace(kept, claims=left, servers=record))
+                await self._journal.write(replace(kept, claims=left, servers=record, predictions=known))
             except Fault as fault:
                 return replace(snapshot, unanswered={**snapshot.unanswered, Source.STORE: fault.message})
         claims = tuple(c for c in snapshot.claims if c.name not in gone)
-        return replace(snapshot, claims=claims, store_id=kept.store_id, record=record)
+        return replace(snapshot, claims=claims, store_id=kept.store_id, record=record, predictions=known)
+
+
+async def _answers(nomad: Nomad, asked: Sequence[tuple[str, str]]) -> list[JobPlan]:
+    """Ask Nomad's scheduler; where it does not answer, nothing is learnt."""
+    heard = []
+    for namespace, job_id in asked:
+        with contextlib.suppress(Fault):
+            if (said := await nomad.job_plan(namespace, job_id)) is not None:
+                heard.append(said)
+    return heard
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 
 from reconciler.journal import Ledger
+from reconciler.packing.census import ended, settled
 from reconciler.ports import Clock, Ec2, Nomad, NomadDoor
 from reconciler.surroundings import Surroundings, look_around
 from reconciler.witnesses import Witnesses
@@ -17,6 +18,7 @@ from schemas.catalogue import Catalogue
 from schemas.document import ClusterGroup
 from schemas.faults import Fault, Source
 from schemas.names import formed_marker
+from schemas.predictions import Predictions
 from schemas.servers import ServersRecord
 from schemas.world import Address, Claim, Instance, Role, ServersLook, ServerView, Snapshot
 
@@ -90,6 +92,7 @@ class Observer:
             servers=views,
             look=look,
             record=ledger.servers if ledger else ServersRecord(),
+            predictions=ledger.predictions if ledger else Predictions(),
             store_id=ledger.store_id if ledger else None,
             claims=ledger.claims if ledger else (),
             ordinals=ledger.ordinals if ledger else {},
@@ -176,19 +179,15 @@ class _Answers:
 
 
 def forgotten(snapshot: Snapshot) -> tuple[str, ...]:
-    """Name the claims that the journal may forget: all their machines are nodes, or gone (semantics §11)."""
-    return tuple(claim.name for claim in snapshot.claims if claim.answered and _settled(snapshot, claim))
+    """Name the claims that the journal may forget: all their machines are nodes, or gone (semantics §11).
+
+    Those of new nodes are kept for as long as Nomad may take to place there what they were bought for, lest it be
+    bought for again.
+    """
+    return tuple(claim.name for claim in snapshot.claims if claim.answered and _over(snapshot, claim))
 
 
-def _settled(snapshot: Snapshot, claim: Claim) -> bool:
+def _over(snapshot: Snapshot, claim: Claim) -> bool:
     old = snapshot.observed_at - claim.asked_at > FORGET
-    return all(_ended(snapshot, i) or (old and i not in snapshot.instance_by_id) for i in claim.instance_ids)
-
-
-def _ended(snapshot: Snapshot, instance_id: str) -> bool:
-    """A machine's wait is over: its node registered, or EC2 shows it gone."""
-    instance = snapshot.instance_by_id.get(instance_id)
-    if instance is not None and not instance.live:
-        return True
-    node = snapshot.node_by_instance.get(instance_id)
-    return node is not None and node.status != "initializing"
+    lost = old and all(ended(snapshot, i) or i not in snapshot.instance_by_id for i in claim.instance_ids)
+    return lost or settled(snapshot, claim)

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from schemas.catalogue import Catalogue
 from schemas.faults import Source
+from schemas.predictions import Predictions
 from schemas.servers import Autopilot, Member, ServersRecord
 from schemas.supply import Supply
 from schemas.trouble import Trouble
@@ -467,6 +468,7 @@ class Snapshot:
     refused: tuple[Refused, ...] = ()
     launched_last_minute: int = 0
     record: ServersRecord = field(default_factory=ServersRecord)
+    predictions: Predictions = field(default_factory=Predictions)
 
     @cached_property
     def node_by_instance(self) -> Mapping[str, Node]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
 
 from schemas.world import Claim, Instance, Market, Role, Snapshot
+
+JUST_REGISTERED: Final = timedelta(seconds=30)  # so long Nomad may take to give a new node what waits for it
 
 
 def unseen(snapshot: Snapshot, claim: Claim) -> int:
@@ -14,6 +18,27 @@ def unseen(snapshot: Snapshot, claim: Claim) -> int:
         return sum(1 for id_ in claim.instance_ids if id_ not in snapshot.instance_by_id)
     shown = sum(1 for instance in snapshot.instances if instance.claim == claim.name)
     return max(0, claim.count - shown)
+
+
+def registered(snapshot: Snapshot, claim: Claim) -> bool:
+    """Tell whether the wait for a claim's machines is over: each is a node, or EC2 shows it gone."""
+    return claim.answered and all(ended(snapshot, i) for i in claim.instance_ids)
+
+
+def settled(snapshot: Snapshot, claim: Claim) -> bool:
+    """Tell whether Nomad had the time to place on a claim's machines what they were bought for."""
+    nodes = [node for i in claim.instance_ids if (node := snapshot.node_by_instance.get(i)) is not None]
+    times = [node.registered_at for node in nodes if node.registered_at is not None]
+    return registered(snapshot, claim) and all(snapshot.observed_at - at >= JUST_REGISTERED for at in times)
+
+
+def ended(snapshot: Snapshot, instance_id: str) -> bool:
+    """Tell whether a machine's wait is over: its node registered, or EC2 shows it gone."""
+    instance = snapshot.instance_by_id.get(instance_id)
+    if instance is not None and not instance.live:
+        return True
+    node = snapshot.node_by_instance.get(instance_id)
+    return node is not None and node.status != "initializing"
 
 
 def clients_by_pool(snapshot: Snapshot) -> Mapping[str, int]:

@@ -115,7 +115,7 @@ class Promises:
         return self._empty[kind.name]
 
     def _total(self, kind: InstanceType) -> Resources:
-        measured = self.learnt(kind.arch).totals.get(kind.name)
+        measured = self.learnt(kind.arch).totals.get(kind.name) or self._remembered.get((self._image(kind), kind.name))
         if measured is not None:
             return measured
         client = self._client
@@ -138,7 +138,7 @@ class Promises:
 
     def _nominal(self, kind: InstanceType) -> dict[str, str]:
         total = self._total(kind)
-        image = effective_machine(self.group, self.pool).images.get(kind.arch, "")
+        image = self._image(kind)
         return {
             "cpu.arch": _ARCH.get(kind.arch, kind.arch),
             "cpu.numcores": str(kind.vcpu),
@@ -146,6 +146,19 @@ class Promises:
             "memory.totalbytes": str(total.memory_mib * 1024 * 1024),
             "platform.aws.instance-type": kind.name,
             **({} if image.startswith("ssm:") else {"platform.aws.ami-id": image}),
+        }
+
+    def _image(self, kind: InstanceType) -> str:
+        return effective_machine(self.group, self.pool).images.get(kind.arch, "")
+
+    @cached_property
+    def _remembered(self) -> dict[tuple[str, str], Resources]:
+        """What nodes that may be gone by now had, by image and type."""
+        return {
+            (m.image, m.instance_type): Resources(
+                cpu_mhz=m.cpu_mhz, memory_mib=m.memory_mib, disk_mib=m.disk_mib, cores=m.cores
+            )
+            for m in self.snapshot.predictions.measured
         }
 
     @cached_property

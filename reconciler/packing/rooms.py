@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 from reconciler.packing.candidate import Candidate
-from reconciler.packing.census import unseen
+from reconciler.packing.census import JUST_REGISTERED, unseen
 from reconciler.packing.feasible import blocker
 from reconciler.packing.learnt import pool_of
 from reconciler.packing.promise import Promises
 from reconciler.packing.room import Room, less, room_of
 from schemas.world import Claim, Instance, Job, Node, Resources, Role, Snapshot
 
-JUST_REGISTERED = timedelta(seconds=30)
 OVERDUE_MOST = 3  # so many claims in a row that never registered, and the pool stops growing
 
 

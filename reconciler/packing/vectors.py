@@ -36,7 +36,7 @@ class Vectors:
     _rooms: list[tuple[int, ...]] = field(init=False, default_factory=list)  # by kind: its vector
     _dimensions: tuple[str, ...] = field(init=False, default=())
     _asked_ports: frozenset[int] = field(init=False, default=frozenset())
-    _judged: dict[tuple[Looks, str, frozenset[int]], tuple[int, ...]] = field(init=False, default_factory=dict)
+    _judged: dict[tuple[Looks, str, frozenset[int], bool], tuple[int, ...]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._dimensions = _dimensions(self.parts)
@@ -143,13 +143,14 @@ class Vectors:
         cores does it not know enough, as they take MHz by the room's clock.
         """
         ports = room.ports & self._asked_ports
-        key = (look, room.pool, ports)
+        key = (look, room.pool, ports, room.ready)
         if key not in self._judged:
             self._judged[key] = tuple(
                 index
                 for index, part in enumerate(self.parts)
                 if self.filters.passes(part.want, room, look)
                 and not part.want.group.static_ports & ports
+                and not (part.want.elsewhere and room.ready)
                 and distinct.pinned(room.candidate, part.pins)
             )
         for index in self._judged[key]:

@@ -24,6 +24,7 @@ class Want:
     copies: int
     since: datetime
     pool: str = ""  # the only pool that will do: headroom is each pool's own
+    elsewhere: bool = False  # Nomad's scheduler says that it has no place on nodes that are ready
 
     @property
     def name(self) -> str:
@@ -73,8 +74,15 @@ def demand(snapshot: Snapshot) -> Demand:
             unsettled = True
             continue
         for group in queued:
-            want = Want(job=job, group=group, copies=job.queued[group.name], since=evaluation.created_at)
-            hold = _beyond_help(want, evaluation)
+            said = snapshot.predictions.dispute_of(job.name, group.name)
+            want = Want(
+                job=job,
+                group=group,
+                copies=job.queued[group.name],
+                since=evaluation.created_at,
+                elsewhere=said is not None and said.disagrees and not said.placed,
+            )
+            hold = _beyond_help(want, evaluation) or _given_up(snapshot, want)
             if hold is None:
                 wants.append(want)
             else:
@@ -143,6 +151,22 @@ def _beyond_help(want: Want, evaluation: Evaluation) -> Hold | None:
         return None
     message = f"{want.copies} of {want.name} cannot be placed: {why}; no new machine changes that"
     return Hold(subject=want.subject, reason=Reason.UNSATISFIABLE, message=message)
+
+
+def _given_up(snapshot: Snapshot, want: Want) -> Hold | None:
+    """Say why nothing more is bought for a want that was bought for before, and not placed."""
+    miss = snapshot.predictions.missed_of(want.job.name, want.group.name)
+    if miss is None or (miss.until is not None and miss.until <= snapshot.observed_at):
+        return None
+    ready = (
+        f"machines for it were ready first at {miss.since:%H:%M:%S}, {miss.times} time{'s' * (miss.times > 1)} so far"
+    )
+    if miss.until is not None:
+        what = f"nothing more is bought for it until {miss.until:%H:%M:%S}"
+    else:
+        what = "given up until the job or the document changes"
+    message = f"{want.copies} of {want.name} wait, prediction missed: {miss.why}; {ready}; {what}"
+    return Hold(subject=want.subject, reason=Reason.GIVEN_UP, message=message)
 
 
 def _blockers(want: Want, evaluation: Evaluation) -> Iterator[str]:
