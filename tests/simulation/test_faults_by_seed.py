@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
 from providers.sandbox.faults import Faults, Kind
+from providers.sandbox.invariants import Invariants
 from schemas.document import ClusterGroup
 from support.builders import a_group, a_pool
 from support.fault_scripts import judge
@@ -34,28 +35,13 @@ def the_group() -> ClusterGroup:
     return a_group(pools=[general, batch], limits={"maxNodes": 8, "maxHourlyCost": 3, "maxLaunchesPerMinute": 4})
 
 
-class Witness:
-    """Looks at the account itself after each tick, without any lag."""
+def broken(invariants: Invariants) -> Callable[[], None]:
+    """Judge the account itself after each tick, without any lag."""
 
-    def __init__(self, stage: Stage, group: ClusterGroup) -> None:
-        self.stage, self.group = stage, group
+    def look() -> None:
+        assert not invariants.look(), "\n".join(map(str, invariants.violations))
 
-    def look(self) -> None:
-        limits = self.group.spec.limits
-        tags = [{k.removeprefix("nomad-reconciler:"): v for k, v in i.tags.items()} for i in self.stage.live()]
-        clients = Counter(t["pool"] for t in tags if t["role"] == "client")
-        for pool in self.group.spec.pools:
-            assert clients[pool.name] <= pool.size.max, f"{clients[pool.name]} machines in {pool.name}"
-        assert sum(clients.values()) <= limits.max_nodes
-        minute = self.stage.world.now - 60
-        fresh = [i for i in self.stage.live() if i.launched_at > minute and "nomad-reconciler:pool" in i.tags]
-        assert len(fresh) <= limits.max_launches_per_minute, f"{len(fresh)} launched in a minute"
-        servers = Counter(t["claim"] for t in tags if t["role"] == "server")
-        assert sum(servers.values()) <= 3, f"servers: {servers}"
-        assert set(servers.values()) <= {1}, f"two machines for one slot: {servers}"
-        for claim, launched in self.stage.claims().items():
-            asked = 1 if claim.startswith("server-") else self.stage.asked()[claim]
-            assert launched <= asked, f"{claim}: {launched} launched of {asked}"
+    return look
 
 
 def trouble_then_calm(faults: Faults, seed: int) -> None:
@@ -63,11 +49,12 @@ def trouble_then_calm(faults: Faults, seed: int) -> None:
     nightly = a_job_of("nightly", count=2, cpu=3000, memory=2048, NodePool="batch")
     stage = Stage.set(a_scenario(web, nightly), seed=seed, faults=faults)
     group = the_group()
-    witness = Witness(stage, group)
+    invariants = Invariants(world=stage.world, group=group, requests=stage.requests)
+    look = broken(invariants)
 
-    stage.play(group, seconds=TROUBLE, stop_when_converged=False, after_tick=witness.look)
+    stage.play(group, seconds=TROUBLE, stop_when_converged=False, after_tick=look)
     faults.rates = {}
-    assert stage.play(group, seconds=CALM, after_tick=witness.look), f"seed {seed} does not converge"
+    assert stage.play(group, seconds=CALM, after_tick=look), f"seed {seed} does not converge"
 
     queued = {job.name: dict(job.queued) for job in stage.ticks[-1].snapshot.jobs}
     assert set(queued) == {"web", "nightly"}
