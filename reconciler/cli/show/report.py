@@ -97,11 +97,13 @@ def _text(console: Console, run: Run, history: History, status: GroupStatus) -> 
 
 
 def _verdict(run: Run, history: History) -> tuple[str, str]:
-    took = f"{span(history.seconds)} of the sandbox's time, {count(history.ticks, 'tick')}"
+    took = f"{span(history.seconds)}, {count(history.ticks, 'tick')}"
     done = sum(o.result in {Result.DONE, Result.PARTLY} for o in history.outcomes)
     effects = f"{count(done, 'effect')}" if done else "nothing was done"
     if any(hold.reason is Reason.OBSERVING for hold in run.last.plan.holds):
         return f"mode: observe: {count(len(run.last.plan.actions), 'action is', 'actions are')} planned; {took}", "warn"
+    if run.last.led_by:
+        return f"{run.last.led_by} acts for it, and still did when its lock had to expire; {effects}, {took}", "bad"
     if run.last.group.spec.mode == "paused":
         return f"mode: paused: nothing was done; {took}", "warn"
     if run.waited_out:
