@@ -15,10 +15,10 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from schemas.document.base import format_duration
+from schemas.document.base import Model, format_duration
 from schemas.document.group import API_VERSION, KIND, ClusterGroup
 
-_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 class _Generator(GenerateJsonSchema):
@@ -31,16 +31,14 @@ class _Generator(GenerateJsonSchema):
 
 def json_schema() -> dict[str, Any]:
     """Give the JSON Schema (2020-12) of a document."""
-    made = ClusterGroup.model_json_schema(by_alias=True, schema_generator=_Generator)
-    definitions = {name: _plain(schema) for name, schema in made.pop("$defs").items()}
-    group = _plain(made)
+    group, definitions = schema_of(ClusterGroup)
     group["properties"]["apiVersion"].pop("default", None)
     group["properties"]["kind"].pop("default", None)
     for key, value in (("apiVersion", API_VERSION), ("kind", KIND)):
         group["properties"][key] = {"description": group["properties"][key]["description"], "enum": [value]}
     ours = {"properties": {"apiVersion": {"const": API_VERSION}, "kind": {"const": KIND}}}
     return {
-        "$schema": _DIALECT,
+        "$schema": DIALECT,
         "title": f"{KIND} ({API_VERSION})",
         "description": group["description"],
         "type": "object",
@@ -49,6 +47,13 @@ def json_schema() -> dict[str, Any]:
         "allOf": [{"if": ours, "then": {"$ref": f"#/$defs/{KIND}"}}],
         "$defs": {KIND: group, **definitions},
     }
+
+
+def schema_of(model: type[Model]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give the schema of a model, and those that it refers to, in our form."""
+    made = model.model_json_schema(by_alias=True, schema_generator=_Generator)
+    definitions = {name: _plain(schema) for name, schema in made.pop("$defs", {}).items()}
+    return _plain(made), definitions
 
 
 def _plain(schema: Any) -> Any:
@@ -93,22 +98,22 @@ def text() -> str:
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], content: str) -> int:
     """Write the file, or compare it; the exit code."""
     check = "--check" in arguments
     paths = [argument for argument in arguments if argument != "--check"]
     if len(paths) != 1:
-        sys.stderr.write("usage: python -m schemas.document.jsonschema [--check] PATH\n")
+        sys.stderr.write("usage: [--check] PATH\n")
         return 64
     path = Path(paths[0])
     if not check:
-        path.write_text(text(), encoding="utf-8")
+        path.write_text(content, encoding="utf-8")
         return 0
-    if path.is_file() and path.read_text(encoding="utf-8") == text():
+    if path.is_file() and path.read_text(encoding="utf-8") == content:
         return 0
     sys.stderr.write(f"{path} is not what the models say; write it anew with `./task schemas`\n")
     return 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], text()))

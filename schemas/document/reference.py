@@ -13,9 +13,13 @@ _SCALARS = {"string": "text", "integer": "whole number", "number": "number", "bo
 
 def fields() -> str:
     """Describe every field: a section for each map of a document, a row for each of its keys."""
-    definitions = json_schema()["$defs"]
+    return tables(json_schema()["$defs"], "ClusterGroup", title="The document")
+
+
+def tables(definitions: dict[str, Any], top: str, *, title: str) -> str:
+    """Describe the definition ``top`` of a JSON Schema and all that it leads to."""
     sections: list[str] = []
-    waiting = [("(top)", "ClusterGroup")]
+    waiting = [("(top)", top)]
     seen: set[str] = set()
     while waiting:
         place, name = waiting.pop(0)
@@ -23,14 +27,13 @@ def fields() -> str:
             continue
         seen.add(name)
         inner: list[tuple[str, str]] = []
-        sections.append(_section(place, name, definitions, inner))
+        sections.append(_section(place, title if place == "(top)" else f"`{place}`", definitions, name, inner))
         waiting = inner + waiting
     return "\n".join(sections)
 
 
-def _section(place: str, name: str, definitions: dict[str, Any], inner: list[tuple[str, str]]) -> str:
+def _section(place: str, title: str, definitions: dict[str, Any], name: str, inner: list[tuple[str, str]]) -> str:
     schema = definitions[name]
-    title = "The document" if place == "(top)" else f"`{place}`"
     rows = [
         f"### {title}",
         "",

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, WithJsonSchema, model_validator
 
-from schemas.document.base import Datacenter, Driver, Duration, Items, Model, Percent, Text, refusal
+from schemas.document.base import Driver, Duration, Items, Model, Percent, Text, refusal
 
 Glob = Annotated[str, Text("[a-z0-9.*?\\[\\]!-]{1,64}", "a glob", ("m6i.*", "*a"))]
 JobName = Annotated[str, Text("[A-Za-z0-9._-]{1,100}", "a job's name: letters, digits, . _ -", ("web", "nightly-etl"))]
@@ -89,7 +89,9 @@ class Job(Model):
     """Nomad's priority."""
     node_pool: Annotated[str, Text("[A-Za-z0-9_-]{1,128}", "a node pool", ("default",))] = "default"
     """Where it may run."""
-    datacenters: Items[Datacenter | Literal["*"]] = ("*",)
+    datacenters: Items[
+        Annotated[str, Text("[A-Za-z0-9_.*-]{1,128}", "a datacenter, or a glob of them", ("dc1", "*"))]
+    ] = ("*",)
     """Where it may run."""
     count: Whole = 1
     """Copies of its group, as long as neither `daily` nor `counts` says otherwise."""
@@ -262,7 +264,7 @@ class Step(Model):
     """What."""
     at: Duration | None = None
     """When, from the beginning; none: at once."""
-    job: Mapping[str, Any] | str
+    job: Annotated[Mapping[str, Any] | str, WithJsonSchema({"type": ["object", "string"]})]
     """`register-job`: the job, as Nomad's API takes it; else its id."""
     group: str = ""
     """`scale`: which group."""
