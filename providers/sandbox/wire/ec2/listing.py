@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 Values = dict[str, Any]
@@ -22,6 +23,7 @@ def matches(asked: Asked, tags: Mapping[str, str], attribute: Callable[[str], st
     return True
 
 
+@lru_cache(maxsize=256)
 def _pattern(value: str) -> re.Pattern[str]:
     parts = re.findall(r"\\.|.", value, flags=re.DOTALL)
     wild = {"*": ".*", "?": "."}
