@@ -98,8 +98,13 @@ def text() -> str:
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def main(arguments: list[str], content: str) -> int:
-    """Write the file, or compare it; the exit code."""
+def main(arguments: list[str]) -> int:
+    """Write the document's schema, or compare it; the exit code."""
+    return write_or_check(arguments, text())
+
+
+def write_or_check(arguments: list[str], content: str) -> int:
+    """Write a generated file, or compare it; the exit code."""
     check = "--check" in arguments
     paths = [argument for argument in arguments if argument != "--check"]
     if len(paths) != 1:
@@ -116,4 +121,4 @@ def main(arguments: list[str], content: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], text()))
+    sys.exit(main(sys.argv[1:]))

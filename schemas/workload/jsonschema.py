@@ -9,7 +9,7 @@ import json
 import sys
 from typing import Any
 
-from schemas.document.jsonschema import DIALECT, main, schema_of
+from schemas.document.jsonschema import DIALECT, schema_of, write_or_check
 from schemas.workload.model import Workload
 
 
@@ -30,4 +30,4 @@ def text() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], text()))
+    sys.exit(write_or_check(sys.argv[1:], text()))
