@@ -6,6 +6,8 @@ before its effect, and its outcome replaces it afterwards. After a crash the ope
 
 from __future__ import annotations
 
+import zlib
+from base64 import b85decode, b85encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -22,6 +24,8 @@ from schemas.servers import ServersRecord, StepKind
 from schemas.world import Claim, Refused
 
 VERSION = 1
+PLAIN_MOST = 16_384
+"""Bytes up to which the record is plain text, for eyes; larger ones are packed: a Nomad variable holds 64 KiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,12 +164,15 @@ def _encode(ledger: Ledger) -> dict[str, str]:
         "servers": ledger.servers,
         "predictions": ledger.predictions,
     }
-    return {"ledger": msgspec.json.encode(data, order="deterministic").decode()}
+    text = msgspec.json.encode(data, order="deterministic")
+    if len(text) <= PLAIN_MOST:
+        return {"ledger": text.decode()}
+    return {"packed": b85encode(zlib.compress(text)).decode()}  # it says much the same of many machines
 
 
 def _decode(items: Mapping[str, str], path: str) -> Ledger:
     try:
-        data = msgspec.json.decode(items["ledger"])
+        data = msgspec.json.decode(_unpacked(items["packed"]) if "packed" in items else items["ledger"])
         if data["version"] != VERSION:
             raise JournalBrokenError(path=path, why=f"version {data['version']}, this program writes {VERSION}")
         return Ledger(
@@ -178,5 +185,9 @@ def _decode(items: Mapping[str, str], path: str) -> Ledger:
             servers=msgspec.convert(data.get("servers", {}), ServersRecord),
             predictions=msgspec.convert(data.get("predictions", {}), Predictions),
         )
-    except (KeyError, TypeError, msgspec.MsgspecError) as broken:
+    except (KeyError, TypeError, ValueError, zlib.error) as broken:  # msgspec's errors are ValueErrors
         raise JournalBrokenError(path=path, why=str(broken)) from broken
+
+
+def _unpacked(packed: str) -> bytes:
+    return zlib.decompress(b85decode(packed))

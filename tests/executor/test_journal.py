@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import anyio
 import pytest
 
 from providers.sandbox.faults import Faults, Kind, Strike, faulty
+from providers.stores.nomad_variables import MOST_BYTES
 from providers.stores.sqlite import SqliteStore
 from reconciler.errors import JournalBrokenError
 from reconciler.journal import Journal, Ledger, begun, finished
 from schemas.faults import RefusedError, Source, UnansweredError
 from schemas.plan import Launch, Reason
-from schemas.world import Content, Market, Override
-from support.builders import NOON
+from schemas.world import Content, Market, Override, Refused
+from support.builders import NOON, a_claim
 
 OVERRIDE = Override(instance_type="m6i.large", subnet_id="subnet-a1", zone="us-east-1a", price=0.096)
 LAUNCH = Launch(
@@ -29,6 +31,7 @@ LAUNCH = Launch(
     reason="2 copies of web wait",
 )
 EMPTY = Ledger(store_id="store-1")
+PATH = "nomad-reconciler/prod/journal"
 
 
 class _Never:
@@ -130,5 +133,65 @@ def test_a_record_that_cannot_be_read_stops_everything_and_is_left_alone(items: 
         record = await store.read("nomad-reconciler/prod/journal")
         assert record is not None
         assert record.items == items
+
+    anyio.run(work)
+
+
+def a_bad_day() -> Ledger:
+    """A thousand offerings out, forty large launches that EC2 never answered, five hundred machines coming."""
+    offers = tuple(
+        replace(OVERRIDE, instance_type=f"m{n}i.{n % 7}xlarge", zone=f"us-east-1{'abc'[n % 3]}", price=0.096 + n / 1000)
+        for n in range(60)
+    )
+    ledger = EMPTY
+    for n in range(40):
+        ledger = begun(ledger, replace(LAUNCH, claim=f"general-{n}", count=12, overrides=offers), NOON)
+    out = tuple(
+        Refused(
+            instance_type=f"m{n}i.large",
+            zone="us-east-1a",
+            market=Market.SPOT,
+            why="capacity",
+            until=NOON + timedelta(seconds=n),
+        )
+        for n in range(1000)
+    )
+    coming = tuple(
+        a_claim(n + 100, answered=True, count=5, instance_ids=tuple(f"i-{(n * 5 + k) * 7919:017x}" for k in range(5)))
+        for n in range(100)
+    )
+    return replace(ledger, refused=out, claims=(*ledger.claims, *coming))
+
+
+def test_the_record_of_a_bad_day_fits_into_a_nomad_variable_and_reads_back_whole() -> None:
+    async def work() -> None:
+        store = SqliteStore()
+        await Journal(store, "prod").write(a_bad_day())
+        record = await store.read(PATH)
+        assert record is not None
+        assert sum(len(k) + len(v) for k, v in record.items.items()) < MOST_BYTES / 2
+        assert await Journal(store, "prod").read() == a_bad_day()
+
+    anyio.run(work)
+
+
+def test_a_small_record_can_be_read_by_eye() -> None:
+    async def work() -> None:
+        store = SqliteStore()
+        await Journal(store, "prod").write(begun(EMPTY, LAUNCH, NOON))
+        record = await store.read(PATH)
+        assert record is not None
+        assert '"claim":"general-7"' in record.items["ledger"]
+
+    anyio.run(work)
+
+
+@pytest.mark.parametrize("packed", ["", "not packed", "c%1E0000000000000"])
+def test_a_packed_record_that_cannot_be_unpacked_is_broken_and_not_empty(packed: str) -> None:
+    async def work() -> None:
+        store = SqliteStore()
+        await store.write(PATH, {"packed": packed}, index=0)
+        with pytest.raises(JournalBrokenError):
+            await Journal(store, "prod").read()
 
     anyio.run(work)
