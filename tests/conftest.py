@@ -20,6 +20,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew instead of comparing")
     parser.addoption("--seed", type=int, help="simulations: play this one seed")
+    parser.addoption("--all-faults", action="store_true", help="spoil every request of a tick in every way")
     parser.addoption("--seeds", type=int, default=8, help="simulations: play this many seeds [8]")
 
 

@@ -10,6 +10,7 @@ import msgspec
 from providers.http import Answer
 from providers.nomad.channel import Channel
 from providers.nomad.faults import is_html
+from providers.nomad.shapes import objects
 from schemas.faults import OutcomeUnknownError, Refusal, RefusedError, Source, UnansweredError
 
 BOOTSTRAP = "/v1/acl/bootstrap"
@@ -83,7 +84,7 @@ class AclCalls:
         covered = await self.channel.read(
             "/v1/jobs",
             a_name,
-            decode=lambda a: a.status == 200,
+            decode=lambda a: a.status == 200 and objects(a) is not None,
             accept=lambda a: a.status in {200, 403} and not is_html(a),
         )
         if not covered:
