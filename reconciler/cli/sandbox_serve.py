@@ -29,7 +29,7 @@ def serve(scenario: str, *, nomad_port: int, ec2_port: int, state: str | None, s
     try:
         anyio.run(_until_told, world, nomad_port, ec2_port, speed)
     except* served.PortError as several:
-        raise ExitError(UNREACHABLE, f"Error: {several.exceptions[0]}") from None
+        raise ExitError(UNREACHABLE, f"Error: {_leaf(several)}") from None
     finally:
         world.close()
 
@@ -57,3 +57,8 @@ def _tell(ports: served.Ports, world: served.ServedWorld, speed: float) -> None:
     tell(f"Nomad  port {ports.nomad}: all servers at 127.0.0.1, each agent at its own address 127.x.y.z")
     tell(f"AWS    port {ports.ec2}: EC2, SSM, prices, STS, and the interruption queue {ports.queue}")
     give("\n".join(f"export {name}={value}" for name, value in ports.environment.items()))
+
+
+def _leaf(several: BaseExceptionGroup[served.PortError]) -> served.PortError:
+    found = several.exceptions[0]
+    return _leaf(found) if isinstance(found, BaseExceptionGroup) else found
