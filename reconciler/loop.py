@@ -17,7 +17,7 @@ from reconciler.leadership import Leader, fenced
 from reconciler.observe import Ground, Observer, forgotten
 from reconciler.packing.census import registered
 from reconciler.packing.predictions import judged, questions
-from reconciler.ports import Clock, Ec2, Locks, Nomad, NomadDoor, SnapshotPlace, Store
+from reconciler.ports import Clock, Ec2, Locks, NomadDoor, SnapshotPlace, Store
 from reconciler.reconcilers import plan_all
 from reconciler.reconcilers.servers import remembered
 from schemas.catalogue import Catalogue
@@ -198,7 +198,7 @@ class GroupLoop:
         outcomes = [] if freeze(snapshot) else await executor.resume()
         if outcomes:
             snapshot = await self._look(await self._ground(), store_fault)  # what they gave counts
-        snapshot = await self._keep_house(snapshot, await _answers(nomad, questions(snapshot, self.group)))
+        snapshot = await self._keep_house(snapshot, await self._answers(ground, snapshot))
         plan = self._decide(snapshot)
         for action in plan.actions:
             outcomes.append(await executor.apply(action, snapshot))
@@ -264,6 +264,16 @@ class GroupLoop:
         snapshot = await self._observer.observe(ground, None if fault else self._journal.ledger, fault)
         return replace(snapshot, journal_broken=why)
 
+    async def _answers(self, ground: Ground, snapshot: Snapshot) -> list[JobPlan]:
+        """Ask Nomad's scheduler about what waits for no reason that we know; where it is silent, nothing is learnt."""
+        nomad = self.ports.nomad.at(ground.addresses)
+        heard = []
+        for namespace, job_id in questions(snapshot, self.group):
+            with contextlib.suppress(Fault):
+                if (said := await nomad.job_plan(namespace, job_id)) is not None:
+                    heard.append(said)
+        return heard
+
     async def _keep_house(self, snapshot: Snapshot, answers: Sequence[JobPlan]) -> Snapshot:
         """Begin the journal where there is none, note what this look taught us, forget claims that are over."""
         ledger = self._journal.ledger
@@ -280,16 +290,6 @@ class GroupLoop:
                 return replace(snapshot, unanswered={**snapshot.unanswered, Source.STORE: fault.message})
         claims = tuple(c for c in snapshot.claims if c.name not in gone)
         return replace(snapshot, claims=claims, store_id=kept.store_id, record=record, predictions=known)
-
-
-async def _answers(nomad: Nomad, asked: Sequence[tuple[str, str]]) -> list[JobPlan]:
-    """Ask Nomad's scheduler; where it does not answer, nothing is learnt."""
-    heard = []
-    for namespace, job_id in asked:
-        with contextlib.suppress(Fault):
-            if (said := await nomad.job_plan(namespace, job_id)) is not None:
-                heard.append(said)
-    return heard
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------

@@ -57,6 +57,7 @@ class Reason(StrEnum):
     SNAPSHOT_FAILED = "SnapshotFailed"
     ADDRESS_TAKEN = "AddressTaken"
     GIVEN_UP = "GivenUp"
+    STALLED = "Stalled"
     FROZEN = "Frozen"
     PAUSED = "Paused"
     OBSERVING = "Observing"

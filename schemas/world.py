@@ -494,6 +494,16 @@ class Snapshot:
         return {node: tuple(some) for node, some in found.items()}
 
     @cached_property
+    def copies_by_group(self) -> Mapping[tuple[str, str, str], int]:
+        """Copies of each (namespace, job, group) that take room and are to run."""
+        found: dict[tuple[str, str, str], int] = {}
+        for allocation in self.allocations:
+            if allocation.takes_room and allocation.desired == "run":
+                key = (allocation.namespace, allocation.job_id, allocation.group)
+                found[key] = found.get(key, 0) + 1
+        return found
+
+    @cached_property
     def job_by_name(self) -> Mapping[tuple[str, str], Job]:
         """Jobs by (namespace, id)."""
         return {(j.namespace, j.id): j for j in self.jobs}

@@ -150,7 +150,11 @@ def _passing(
 
 
 def _as_planned(wants: Sequence[Want], rooms: Sequence[Room]) -> tuple[list[Placement], list[Room], list[Want]]:
-    """Let machines have what they were bought for first: packed anew, the same work might seem to need one more."""
+    """Let machines have what they were bought for first: packed anew, the same work might seem to need one more.
+
+    On a node that is there, as long as its claim is, also what it turns out not to take by its attributes: the verdict
+    comes when the claim is over, and to buy before that would be to buy the same twice.
+    """
     left = {(w.job.name, w.group.name): w.copies for w in wants}
     by_name = {(w.job.name, w.group.name): w for w in wants}
     filters = Filters.of(wants)
@@ -168,6 +172,8 @@ def _as_planned(wants: Sequence[Want], rooms: Sequence[Room]) -> tuple[list[Plac
             while copies < due and _takes(filters, want, now):
                 now = less(now, want.job, want.group)
                 copies += 1
+            if room.candidate.exists and not filters.passes(want, room, filters.looks(room.candidate)):
+                copies = max(0, due)
             if copies:
                 placed.append(Placement(want=want, copies=copies, room=room))
                 left[content.job, content.group] -= copies

@@ -12,6 +12,7 @@ from schemas.world import Evaluation, Job, Snapshot, TaskGroup
 
 SETTLES = timedelta(seconds=3)  # a younger blocked evaluation may be unblocked by what happens right now
 BURST = timedelta(seconds=10)  # so long a burst of submissions is waited for, to be bought as one
+STALLED = timedelta(minutes=10)  # Nomad's default progress deadline: a younger job may be on its way up
 _WORK = frozenset({"service", "batch"})
 
 
@@ -66,6 +67,8 @@ def demand(snapshot: Snapshot) -> Demand:
             holds.append(_undecided(job, "an evaluation is pending"))
             continue
         queued = [g for g in job.groups if job.queued.get(g.name, 0) > 0]
+        if not queued and (hold := _stalled(snapshot, job)) is not None:
+            holds.append(hold)
         evaluation = blocked.get((job.namespace, job.id))
         if not queued or evaluation is None:
             continue
@@ -151,6 +154,29 @@ def _beyond_help(want: Want, evaluation: Evaluation) -> Hold | None:
         return None
     message = f"{want.copies} of {want.name} cannot be placed: {why}; no new machine changes that"
     return Hold(subject=want.subject, reason=Reason.UNSATISFIABLE, message=message)
+
+
+def _stalled(snapshot: Snapshot, job: Job) -> Hold | None:
+    """Say of a service of which Nomad wants no more copies although some are missing: nothing waits that could be seen.
+
+    It is so once a deployment failed (at its progress deadline, by default 10 min after the first copy) or is paused.
+    """
+    mine = (job.namespace, job.id)
+    young = job.submitted_at is None or snapshot.observed_at - job.submitted_at < STALLED
+    if job.type != "service" or young or any((e.namespace, e.job_id) == mine for e in snapshot.evaluations):
+        return None
+    there = {g.name: snapshot.copies_by_group.get((*mine, g.name), 0) for g in job.groups}
+    some = [
+        f"{g.count - there[g.name]} of {g.count} {job.name}.{g.name}" for g in job.groups if g.count > there[g.name]
+    ]
+    if not some:
+        return None
+    message = (
+        f"{' and '.join(some)} neither run nor wait: Nomad wants no more of them now, as after a deployment that"
+        f" failed at its progress deadline or is paused; see `nomad job status {job.id}`, and ask anew by"
+        f" `nomad job eval {job.id}` or by registering it again"
+    )
+    return Hold(subject=f"job/{job.name}", reason=Reason.STALLED, message=message)
 
 
 def _given_up(snapshot: Snapshot, want: Want) -> Hold | None:

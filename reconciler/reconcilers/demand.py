@@ -6,16 +6,15 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from reconciler.packing.pack import Missing, Placement
+from reconciler.packing.predictions import GIVEN_UP
 from reconciler.packing.serve import serve
 from reconciler.packing.survey import Survey, survey
-from reconciler.packing.wants import demand
+from reconciler.packing.wants import Want, demand
 from reconciler.packing.why import best_blocker, reason_of
 from reconciler.reconcilers.growth import Buyer, not_yet
 from schemas.document import ClusterGroup
 from schemas.plan import Hold, Plan, Reason
 from schemas.world import Snapshot
-
-GIVEN_UP = timedelta(minutes=30)
 
 
 def plan_demand(snapshot: Snapshot, group: ClusterGroup) -> Plan:
@@ -49,15 +48,28 @@ def _coming(snapshot: Snapshot, placed: Sequence[Placement]) -> Iterator[Hold]:
             message = f"{coming} of {want.name} will fit on machines on their way: {_some(where)}"
             yield Hold(subject=want.subject, reason=Reason.ON_ITS_WAY, message=message, passing=True)
         if ready and snapshot.observed_at - want.since < GIVEN_UP:
-            message = f"{ready} of {want.name} fit on nodes that are ready: Nomad will place them"
+            message = (
+                f"{ready} of {want.name} fit on nodes that are ready: Nomad will place them{_asked(snapshot, want)}"
+            )
             yield Hold(subject=want.subject, reason=Reason.ON_ITS_WAY, message=message, passing=True)
         elif ready:
             waited = (snapshot.observed_at - want.since) // timedelta(minutes=1)
             message = (
                 f"{ready} of {want.name} should fit on nodes that are ready, yet wait for {waited} min:"
-                " prediction missed, nothing is bought"
+                f" prediction missed, nothing is bought{_asked(snapshot, want)}"
             )
             yield Hold(subject=want.subject, reason=Reason.GIVEN_UP, message=message)
+
+
+def _asked(snapshot: Snapshot, want: Want) -> str:
+    """Say what Nomad's scheduler answered about it, if it was asked."""
+    said = snapshot.predictions.dispute_of(want.job.name, want.group.name)
+    if said is None or not said.placed:
+        return ""
+    return (
+        f"; asked at {said.asked_at:%H:%M:%S} its scheduler would place {said.placed}:"
+        f" `nomad job eval {want.job.id}` makes it look again"
+    )
 
 
 def _unserved(ground: Survey, missing: Sequence[Missing]) -> Iterator[Hold]:
