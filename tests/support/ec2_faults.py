@@ -74,7 +74,8 @@ class Play:
     launched: dict[str, int] = field(default_factory=dict)  # machines ever launched, by claim
     alive: int = 0
     converged: bool = False
-    seconds: float = 0.0
+    seconds: float = 0.0  # until all had converged
+    rest: int = 0  # place in ``calls`` where rest began
 
 
 class StruckWire(Ec2Wire):
@@ -178,10 +179,10 @@ def shared_clients() -> Clients:
 
 
 @cache
-def _waiting(copies: int) -> tuple[bytes, str]:
+def _waiting(copies: int, cpu: int) -> tuple[bytes, str]:
     """A saved world with three servers and work that waits; and the address of one of them."""
     spec = load_scenario("demo").account
-    job = a_job_of("web", count=copies, cpu=1000, memory=1024)
+    job = a_job_of("web", count=copies, cpu=cpu, memory=1024)
     world = World.create(
         Scenario(name="test", account=spec, steps=[Step(do="register-job", job=job)]),
         seed=5,
@@ -217,9 +218,11 @@ def the_group(address: str, *, most: int = 50) -> ClusterGroup:
     return ClusterGroup.model_validate(document)
 
 
-def play(strike: Strike | None = None, *, copies: int = 6, most: int = 50, at_rest: float = 0.0) -> Play:
+def play(
+    strike: Strike | None = None, *, copies: int = 6, cpu: int = 1000, most: int = 50, at_rest: float = 0.0
+) -> Play:
     """Run the program until all has converged (and so many seconds on), with one call that goes wrong."""
-    saved, address = _waiting(copies)
+    saved, address = _waiting(copies, cpu)
     world, told = World.load(saved, load_catalogue()), Play()
     group = the_group(address, most=most)
     start = world.now
@@ -244,12 +247,12 @@ def play(strike: Strike | None = None, *, copies: int = 6, most: int = 50, at_re
                 told.converged = True
                 break
             await clock.sleep(loop.pause(tick))
+        told.seconds, told.rest = clock.seconds() - start, len(told.calls)
         end = clock.seconds() + at_rest
         while clock.seconds() < end:
             tick = await loop.tick()
             told.ticks.append(tick)
             await clock.sleep(loop.pause(tick))
-        told.seconds = clock.seconds() - start
 
     run_virtual(work, start=start)
     machines = [i for i in world.cloud.state.instances.values() if i.tags.get(f"{TAG}role") == "client"]
