@@ -12,18 +12,21 @@ from reconciler.cli import options
 from reconciler.cli.options import Given
 
 
-@click.command(short_help="Check documents; change nothing, ask nobody")
+@click.command(short_help="Check documents, and with --online what they need outside; change nothing")
 @options.source
-@click.option("--online", is_flag=True, help="Also check reach, rights and clock (not implemented yet).")
+@click.option("--online", is_flag=True, help="Also ask Nomad and AWS: reach, rights, clock, and what is named there.")
 @options.output
 def validate(*, online: bool, **given: Any) -> None:
-    """Check documents; change nothing, ask nobody.
+    """Check documents; change nothing. Without --online nobody is asked.
 
     Every mistake is told at once, as file:line:column: path: what is wrong; what would be right.
-    Ends with 65 when there is one.
+    Ends with 65 when there is one; with --online also with 69 when somebody does not answer, with 1 for other problems.
     """
     if online:
-        raise click.UsageError("--online is not implemented yet; without it the documents themselves are checked")
+        from reconciler.cli.online import validate_online
+
+        validate_online(Given(**given))
+        return
     from reconciler.cli.validate import validate as work
 
     work(Given(**given))
@@ -171,9 +174,16 @@ def sandbox() -> None:
 
 @sandbox.command(name="import", short_help="Make a workload file from a live cluster's jobs")
 @click.option("--address", metavar="URL", help="Where Nomad is. [$NOMAD_ADDR]")
-def import_(*, address: str | None) -> None:
-    """Make a workload file from a live cluster's jobs."""
-    raise click.UsageError(f"not implemented yet (asked for {address or '$NOMAD_ADDR'})")
+@click.option("--name", default="imported", metavar="NAME", help="What the workload is called. [imported]")
+def import_(*, address: str | None, name: str) -> None:
+    """Make a workload file from a live cluster's jobs, for `reconcile simulate`.
+
+    Only what decides where work goes is taken: no environment, no template, no configuration, nothing that could be
+    a secret. The file goes to standard output. NOMAD_TOKEN and its kin are read as Nomad's own tools read them.
+    """
+    from reconciler.cli.imported import import_jobs as work
+
+    work(address, name=name)
 
 
 @sandbox.command(short_help="Serve the simulated world over HTTP on this machine")

@@ -84,9 +84,8 @@ def test_no_short_help_is_cut_off() -> None:
         (["--once", "--sandbox", "--wait", ""], "--wait:"),
         (["--once", "--state", "x"], "--state goes with --sandbox"),
         (["plan", "--seed", "7"], "--seed goes with --sandbox"),
-        (["validate", "--online"], "--online is not implemented yet"),
         (["validate", "-f", "no/such.yaml"], "no/such.yaml: no such file or directory"),
-        (["validate", "-f", "consul://localhost:8500/specs"], "documents from Consul are not implemented yet"),
+        (["validate", "-f", "consul://localhost:8500"], "name the prefix below which the documents are"),
         (["validate", "-f", "specs/demo.yaml", "--group", "dmeo"], "Did you mean demo?"),
         (["plan", "-f", "specs/demo.yaml", "--sandbox", "demmo"], "shipped ones: demo"),
         (["explain"], "Missing argument"),
@@ -194,7 +193,7 @@ def test_render_prints_what_a_machine_boots_from() -> None:
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("reconcile ", ["validate", "plan", "status", "explain", "schema", "render", "iam", "sandbox"]),
+        ("reconcile ", ["validate", "plan", "status", "explain", "schema", "render", "iam", "simulate", "sandbox"]),
         ("reconcile st", ["status"]),
         ("reconcile plan --group ", ["demo"]),
         ("reconcile render g", ["general", "gpu"]),

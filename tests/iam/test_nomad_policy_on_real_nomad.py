@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import urllib.error
-import urllib.request
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
 
 import anyio
 import pytest
@@ -24,43 +20,15 @@ from providers.stores.nomad_variables import NomadVariables
 from reconciler.iam import nomad_policy
 from schemas.faults import Fault
 from support.builders import GROUP, a_group, a_pool
-from support.real_nomad import needs_nomad, started
+from support.guarded_nomad import Guarded, asked, nomad
+from support.real_nomad import needs_nomad
+
+__all__ = ["nomad"]
 
 pytestmark = [needs_nomad, pytest.mark.xdist_group("real nomad with acl")]
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 DENIED = re.compile(r"40[13] ")
-
-
-def asked(address: str, method: str, path: str, body: object = None, *, token: str = "") -> Any:
-    content = json.dumps(body).encode() if body is not None else None
-    request = urllib.request.Request(address + path, content, {"X-Nomad-Token": token}, method=method)  # noqa: S310
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-        return json.loads(answer.read() or b"null")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guarded:
-    """A Nomad with ACLs, and its management token."""
-
-    address: str
-    management: str
-
-    def token(self, rules: str) -> str:
-        """Make a token that may do what these rules say."""
-        name = f"rules-{abs(hash(rules))}"
-        asked(self.address, "PUT", f"/v1/acl/policy/{name}", {"Name": name, "Rules": rules}, token=self.management)
-        made = {"Type": "client", "Policies": [name]}
-        return str(asked(self.address, "PUT", "/v1/acl/token", made, token=self.management)["SecretID"])
-
-
-@pytest.fixture(scope="module")
-def nomad() -> Iterator[Guarded]:
-    with started(servers=1, clients=0, extra={"acl": {"enabled": True}}) as cluster:
-        (url,) = cluster.urls
-        management = str(asked(url, "PUT", "/v1/acl/bootstrap")["SecretID"])
-        asked(url, "PUT", "/v1/namespace/other", {"Name": "other"}, token=management)
-        yield Guarded(address=url, management=management)
 
 
 Call = Callable[[NomadCluster], Awaitable[object]]

@@ -40,7 +40,8 @@ class Ec2Wire:
         try:
             action, asked = read_request(body)
             self.calls.append(action)
-            return 200, write_answer(action, self._does(action)(self._cloud, asked), request_id)
+            does = _would if asked.get("DryRun") else self._does(action)
+            return 200, write_answer(action, does(self._cloud, asked), request_id)
         except UnknownActionError as unknown:
             told = f"The action {unknown} is not valid for this web service."
             return 400, write_error("InvalidAction", told, request_id)
@@ -112,6 +113,11 @@ class Ec2Wire:
     @property
     def _cloud(self) -> Cloud:
         return catch_up(self._world, self._clock).cloud
+
+
+def _would(_: Cloud, __: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer a dry run: rights are not simulated, so whoever asks may."""
+    raise Ec2Error("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
 
 
 def _text(value: str | bytes) -> str:

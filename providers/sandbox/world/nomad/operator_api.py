@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+_DESCRIPTION_MOST = 256
 _POOL_NAME = re.compile(r"[a-zA-Z0-9-_]{1,128}")
 _NAMESPACE = re.compile(r"[a-zA-Z0-9-]{1,128}")
 _IDENTITY_TTL = "24h0m0s"
@@ -56,8 +57,12 @@ class OperatorApi:
         name = field_of(body, "Name") or ""
         if name in _BUILT_IN:
             raise ApiError(400, f'modifying node pool "{name}" is not allowed')
+        fault = ""
         if _POOL_NAME.fullmatch(name) is None:
             fault = f'invalid name "{name}", must match regex ^[a-zA-Z0-9-_]{{1,128}}$'
+        elif len(field_of(body, "Description") or "") > _DESCRIPTION_MOST:
+            fault = f"description longer than {_DESCRIPTION_MOST}"
+        if fault:
             raise ApiError(400, f'invalid node pool "{name}": 1 error occurred:\n\t* {fault}\n\n')
         if field_of(body, "SchedulerConfiguration"):
             raise ApiError(500, 'Feature "Node Pools Governance" is unlicensed')
