@@ -1,4 +1,4 @@
-"""Cassettes of HTTP exchanges (vcrpy): recorded from the simulated wire, replayed without it, whole or not at all.
+"""Cassettes of HTTP exchanges (vcrpy): recorded from a real Nomad, replayed without it, whole or not at all.
 
 A miss is an error even if somebody swallowed it, and so is what was recorded and never asked for. Host and port do not
 matter, so a cassette does not depend on where it was recorded. ``--update-golden`` records anew.
@@ -6,6 +6,9 @@ matter, so a cassette does not depend on where it was recorded. ``--update-golde
 
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +19,8 @@ from urllib.parse import urlsplit, urlunsplit
 import vcr  # type: ignore[import-untyped]
 
 KEPT = {"x-nomad-index", "x-nomad-knownleader", "x-nomad-nexttoken", "content-type", "digest"}
+
+KEPT_ATTRIBUTES = ("kernel.name", "cpu.arch", "cpu.totalcompute", "nomad.version", "driver.raw_exec", "os.name")
 
 
 class MissedError(AssertionError):
@@ -79,14 +84,47 @@ def _bare(response: dict[str, Any]) -> dict[str, Any]:
     return response
 
 
+def _lean(said: Any) -> Any:
+    """Leave out of a node's attributes what only tells of the machine that it was recorded on."""
+    if isinstance(said, list):
+        return [_lean(one) for one in said]
+    if not isinstance(said, dict):
+        return said
+    kept = {k: _lean(v) for k, v in said.items()}
+    if isinstance(kept.get("Attributes"), dict):
+        kept["Attributes"] = {k: v for k, v in kept["Attributes"].items() if k.startswith(KEPT_ATTRIBUTES)}
+    return kept
+
+
+def _short(response: dict[str, Any]) -> None:
+    """Put a short archive in the place of a whole state, with a digest of its own."""
+    archive = gzip.compress(b"the state was here", mtime=0)
+    response["body"]["string"] = archive
+    digest = base64.b64encode(hashlib.sha256(archive).digest()).decode()
+    response["headers"] = {**response["headers"], "digest": [f"sha-256={digest}"]}
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 class Readable:
     """Writes cassettes as JSON with JSON bodies laid out, so that a change of them can be read."""
 
     def serialize(self, tape: dict[str, Any]) -> str:
         for exchange in tape["interactions"]:
+            if exchange["request"]["uri"].endswith("/v1/operator/snapshot"):
+                _short(exchange["response"])
             body = exchange["response"]["body"]
+            if isinstance(body["string"], bytes) and not _is_text(body["string"]):
+                body["base64"] = base64.b64encode(body.pop("string")).decode()
+                continue
             with suppress(ValueError):
-                body["json"] = json.loads(body["string"])
+                body["json"] = _lean(json.loads(body["string"]))
                 del body["string"]
         return json.dumps(tape, indent=1, sort_keys=True) + "\n"
 
@@ -94,6 +132,8 @@ class Readable:
         tape: dict[str, Any] = json.loads(text)
         for exchange in tape["interactions"]:
             body = exchange["response"]["body"]
+            if "base64" in body:
+                body["string"] = base64.b64decode(body.pop("base64"))
             if "json" in body:
                 body["string"] = json.dumps(body.pop("json"))
         return tape
