@@ -80,6 +80,8 @@ class RunningAlloc:
     killed_at: float | None = None  # its tasks are being stopped and will have ended then
     restored: bool = False  # taken up again by a restarted agent
     destroyed: bool = False  # the servers do not know it any more: no verdict on its health
+    ends_at: float | None = None  # max_run_duration is over then
+    overran: bool = False  # it was
 
 
 @dataclass(slots=True)

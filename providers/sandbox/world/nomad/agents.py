@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from providers.sandbox.world.nomad.nodes import Nodes
     from providers.sandbox.world.nomad.store import Store
 
-_TIMERS = ("nomad.task", "nomad.killed", "nomad.health")
+_TIMERS = ("nomad.task", "nomad.killed", "nomad.health", "nomad.overrun")
 ClientUpdate = Callable[[str, list[tuple[RunningAlloc, bool]]], bool]
 
 _STAGGERED, _STAGGER = 0.04, 10.0  # initialHeartbeatStagger, unless the servers' list comes first (24 of 25 recorded)
@@ -51,6 +51,7 @@ class Agents:
         self._on("nomad.task", self._runner.due)
         self._on("nomad.killed", self._runner.killed)
         self._on("nomad.health", self._runner.health_due)
+        self._on("nomad.overrun", self._runner.overrun)
 
     def _on(self, kind: str, handler: Callable[..., None]) -> None:
         """Let an event reach its agent: not when it has been restarted since, later when it is frozen."""

@@ -195,6 +195,7 @@ class GroupSpec:
     disconnect: Disconnect | None
     meta: Mapping[str, str]
     shutdown_delay: float
+    max_run_duration: float | None  # batch work is stopped so long after its client took it on
     raw: Mapping[str, Any]
 
     @property
@@ -391,6 +392,7 @@ def _group(raw: Mapping[str, Any], job: Mapping[str, Any]) -> GroupSpec:
         ),
         meta={**(job["Meta"] or {}), **(raw["Meta"] or {})},
         shutdown_delay=_seconds(raw["ShutdownDelay"]),
+        max_run_duration=None if raw["MaxRunDuration"] is None else _seconds(raw["MaxRunDuration"]),
         raw=raw,
     )
 

@@ -22,6 +22,7 @@ _DESCRIPTIONS = {
     al.PENDING: "No tasks have started",
     al.COMPLETE: "All tasks have completed",
 }
+_OVERRAN = "allocation exceeded max_run_duration"
 _KILL_RESTORED = (0.9, 6.1)  # more, for tasks that a restarted agent took up again (recorded: either)
 _SHUT_DOWN_FIRST = 0.05  # the health watcher is shut down before it sees its tasks end: 1 of 20 recorded stops
 PENDING, RUNNING, DEAD = "pending", "running", "dead"
@@ -56,9 +57,19 @@ class AllocRunner:
         if alloc.server_terminal:
             self._all_dead(agent, runner)
             return
+        if group.max_run_duration is not None:
+            runner.ends_at = self._now + group.max_run_duration
+            self._after(agent, group.max_run_duration, "nomad.overrun", runner.id)
         self._watch(agent, runner, group)
         self._advance(agent, runner, group)
         self._report(agent, runner)
+
+    def overrun(self, agent: Agent, alloc_id: str) -> None:
+        """Stop what ran longer than ``max_run_duration``: it is complete, and nothing replaces it (asked of 2.0.5)."""
+        runner = agent.allocs.get(alloc_id)
+        if runner is not None and runner.killed_at is None and not self._is_over(runner):
+            runner.overran = True
+            self.kill(agent, runner, skip_delay=True)
 
     def update(self, agent: Agent, runner: RunningAlloc, alloc: Allocation) -> None:
         """Take in that the servers changed an allocation."""
@@ -119,6 +130,8 @@ class AllocRunner:
         if group is None or self._is_over(runner):
             return
         runner.restored = True
+        if runner.ends_at is not None:
+            self._after(agent, runner.ends_at - self._now, "nomad.overrun", runner.id)
         for name, task in runner.tasks.items():
             if task.due is not None:
                 self._after(agent, task.due - self._now, "nomad.task", runner.id, name, task.due)
@@ -247,7 +260,8 @@ class AllocRunner:
             status = al.PENDING
         else:
             status = al.COMPLETE
-        runner.client, runner.description = status, _DESCRIPTIONS[status]
+        runner.client = status
+        runner.description = _OVERRAN if runner.overran and status == al.COMPLETE else _DESCRIPTIONS[status]
         if status == al.FAILED and runner.deployment_id:
             self._judge(runner, healthy=False)
         self._report(agent, runner)
