@@ -5,7 +5,7 @@
 from the folder ``tests``. The API is another process, which serves generated lists in the shapes of the sandbox's wire
 over TCP; what answering cost it is told apart.
 
-``first``: nothing is known, each node and job is read singly once (ADR 0009). ``full``: every list in full and every
+``first``: nothing is known, each node and job is read singly once (ADR 0011). ``full``: every list in full and every
 allocation a new one. ``unchanged``: nothing happened since. ``changed``: something did, and the table of allocations is
 read in full; no row of it is another one. Exit 1 when one is over its limit, or full looks differ in their requests.
 """
