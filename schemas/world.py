@@ -153,6 +153,14 @@ class VolumeAsk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpreadWish:
+    """Over the values of which attribute copies should be spread; Nomad scores by it and never refuses for it."""
+
+    attribute: str
+    targets: tuple[tuple[str, int], ...] = ()  # value → percent of the copies; none: evenly
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskGroup:
     """What one copy of a group needs, its life phases folded (facts: nomad §2.3); never split over nodes."""
 
@@ -167,7 +175,7 @@ class TaskGroup:
     host_networks: frozenset[str] = frozenset()  # aliases that its ports name
     devices: tuple[DeviceAsk, ...] = ()
     volumes: tuple[VolumeAsk, ...] = ()
-    spreads: tuple[str, ...] = ()  # attributes over which copies are spread (soft)
+    spreads: tuple[SpreadWish, ...] = ()  # the job's, then its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from providers.nomad.translate import Json, fold, from_ns
-from schemas.world import Constraint, DeviceAsk, Job, Resources, TaskGroup, VolumeAsk
+from schemas.world import Constraint, DeviceAsk, Job, Resources, SpreadWish, TaskGroup, VolumeAsk
 
 DEFAULT_CPU, DEFAULT_MEMORY, DEFAULT_DISK = 100, 300, 300  # Nomad's, for jobs that were not canonicalised
 
@@ -36,7 +36,7 @@ def job(full: Json, summary: Mapping[str, Json] | None = None) -> Job:
     )
 
 
-def _group(group: Json, constraints: tuple[Constraint, ...], spreads: tuple[str, ...]) -> TaskGroup:
+def _group(group: Json, constraints: tuple[Constraint, ...], spreads: tuple[SpreadWish, ...]) -> TaskGroup:
     tasks = group.get("Tasks") or ()
     networks = group.get("Networks") or ()
     network = networks[0] if networks else {}
@@ -86,8 +86,15 @@ def _constraints(some: Iterable[Json] | None, scope: str) -> tuple[Constraint, .
     )
 
 
-def _spreads(owner: Json) -> tuple[str, ...]:
-    return tuple(s["Attribute"] for s in owner.get("Spreads") or () if s.get("Attribute"))
+def _spreads(owner: Json) -> tuple[SpreadWish, ...]:
+    return tuple(
+        SpreadWish(
+            attribute=s["Attribute"],
+            targets=tuple((t.get("Value") or "", t.get("Percent") or 0) for t in s.get("SpreadTarget") or ()),
+        )
+        for s in owner.get("Spreads") or ()
+        if s.get("Attribute")
+    )
 
 
 def _devices(asks: Iterable[Json] | None) -> Iterable[DeviceAsk]:

@@ -23,10 +23,11 @@ class Filters:
     _known: dict[tuple[object, Looks], Blocker | None] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def of(cls, wants: Iterable[Want]) -> Filters:
-        """Prepare the filters for these wants."""
+    def of(cls, wants: Iterable[Want], also: Iterable[str] = ()) -> Filters:
+        """Prepare the filters for these wants; ``also`` are targets by which rooms must be told apart."""
         groups = [w.group for w in wants]
-        return cls(asked=targets(groups), drivers=tuple(sorted({d for g in groups for d in g.drivers})))
+        asked = tuple(dict.fromkeys((*targets(groups), *also)))
+        return cls(asked=asked, drivers=tuple(sorted({d for g in groups for d in g.drivers})))
 
     def looks(self, candidate: Candidate) -> Looks:
         """Give everything about a candidate that these wants look at."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from reconciler.packing import distinct
+from reconciler.packing import distinct, zones
 from reconciler.packing.candidate import Candidate
 from reconciler.packing.distinct import Part, Spread
 from reconciler.packing.feasible import Blocker
@@ -82,8 +83,10 @@ def pack(
         given: copies that were given a place before, and where: distinct properties count them.
         solve: answers the generic problem.
     """
+    if rooms and shelves and any(zones.wish(want) for want in wants):
+        return _fill_then_buy(snapshot, wants, rooms, shelves, given=given, solve=solve)
     placed, rooms, wants = _as_planned(wants, rooms)
-    filters = Filters.of(wants)
+    filters = Filters.of(wants, (zones.ZONE,) if any(map(zones.wish, wants)) else ())
     there = [(room, filters.looks(room.candidate)) for room in rooms]
     for_sale = [(offer, filters.looks(offer.room.candidate)) for shelf in shelves for offer in shelf.offers]
     spread = Spread(snapshot=snapshot, given=(*given, *((p.want, p.room.candidate, p.copies) for p in placed)))
@@ -91,7 +94,11 @@ def pack(
     missing: list[Missing] = []
     for want in wants:
         dealt, why = spread.parts(want, _passing(filters, want, there, for_sale))
-        parts += dealt
+        if (asked := zones.wish(want)) is not None and for_sale:
+            counted = zones.there(snapshot, want) + _given_by_zone(want, given)
+            parts += [p for part in dealt for p in zones.over_zones(part, asked, counted, filters, for_sale)]
+        else:
+            parts += dealt
         if (rest := want.copies - sum(p.copies for p in dealt)) > 0:
             missing.append(Missing(want=want, copies=rest, blocker=why))
     if not parts:
@@ -99,6 +106,39 @@ def pack(
     vectors = Vectors(filters=filters, parts=parts, rooms=there, offers=for_sale)
     packing, bound = cheapest_mix(vectors, shelves, solve)
     return _read(vectors, packing, bound, before=Packed(placed=tuple(placed), missing=tuple(missing)))
+
+
+def _fill_then_buy(
+    snapshot: Snapshot,
+    wants: Sequence[Want],
+    rooms: Sequence[Room],
+    shelves: Sequence[Shelf],
+    *,
+    given: Given,
+    solve: Solve,
+) -> Packed:
+    """Place on room that is there first, in whichever zone: only what is bought can be bought where it is wanted."""
+    filled = pack(snapshot, wants, rooms, (), given=given, solve=solve)
+    left: dict[tuple[str, str, str], Want] = {}
+    for lack in filled.missing:
+        key = (lack.want.job.name, lack.want.group.name, lack.want.pool)
+        left[key] = replace(lack.want, copies=lack.copies + (left[key].copies if key in left else 0))
+    rest = list(left.values())
+    if not rest:
+        return filled
+    found = (*given, *((p.want, p.room.candidate, p.copies) for p in filled.placed))
+    bought = pack(snapshot, rest, (), shelves, given=found, solve=solve)
+    return replace(bought, placed=(*filled.placed, *bought.placed), rooms=filled.rooms)
+
+
+def _given_by_zone(want: Want, given: Given) -> Counter[str]:
+    """Count copies of a want's group that were given a place by zone."""
+    mine = (want.job.namespace, want.job.id, want.group.name)
+    found: Counter[str] = Counter()
+    for other, candidate, copies in given:
+        if (other.job.namespace, other.job.id, other.group.name) == mine:
+            found[candidate.resolve(zones.ZONE) or ""] += copies
+    return found
 
 
 def _read(vectors: Vectors, packing: Packing, bound: float, *, before: Packed) -> Packed:

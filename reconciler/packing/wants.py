@@ -50,6 +50,7 @@ class Demand:
     wants: tuple[Want, ...] = ()
     holds: tuple[Hold, ...] = ()
     deferred: tuple[Want, ...] = ()  # of a burst that is not over: they wait for the rest of it
+    settling: bool = False  # something was blocked a moment ago: what it lacks is not known yet, or not all of it
 
 
 def demand(snapshot: Snapshot) -> Demand:
@@ -60,6 +61,7 @@ def demand(snapshot: Snapshot) -> Demand:
     wants: list[Want] = []
     holds: list[Hold] = []
     unsettled = any(snapshot.observed_at - at < BURST for at in pending.values())
+    young = False
     for job in sorted(snapshot.jobs, key=lambda j: (j.namespace, j.id)):
         if job.type not in _WORK or job.stopped or job.parent:
             continue
@@ -74,7 +76,7 @@ def demand(snapshot: Snapshot) -> Demand:
             continue
         if snapshot.observed_at - evaluation.created_at < SETTLES:
             holds.append(_undecided(job, "its blocked evaluation is younger than 3 s"))
-            unsettled = True
+            unsettled = young = True
             continue
         for group in queued:
             said = snapshot.predictions.dispute_of(job.name, group.name)
@@ -94,7 +96,12 @@ def demand(snapshot: Snapshot) -> Demand:
     if deferred:
         holds.append(_deferred(deferred))
     due = tuple(sorted((w for w in wants if w.since not in deferred), key=lambda w: w.order))
-    return Demand(wants=due, holds=tuple(holds), deferred=tuple(w for w in wants if w.since in deferred))
+    return Demand(
+        wants=due,
+        holds=tuple(holds),
+        deferred=tuple(w for w in wants if w.since in deferred),
+        settling=young or bool(deferred),
+    )
 
 
 def _burst(wants: Sequence[Want], now: datetime) -> frozenset[datetime]:
@@ -162,7 +169,7 @@ def _stalled(snapshot: Snapshot, job: Job) -> Hold | None:
     It is so once a deployment failed (at its progress deadline, by default 10 min after the first copy) or is paused.
     """
     mine = (job.namespace, job.id)
-    young = job.submitted_at is None or snapshot.observed_at - job.submitted_at < STALLED
+    young = job.submitted_at is None or snapshot.observed_at - job.submitted_at <= STALLED
     if job.type != "service" or young or any((e.namespace, e.job_id) == mine for e in snapshot.evaluations):
         return None
     there = {g.name: snapshot.copies_by_group.get((*mine, g.name), 0) for g in job.groups}

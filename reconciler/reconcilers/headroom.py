@@ -24,7 +24,7 @@ def plan_headroom(snapshot: Snapshot, group: ClusterGroup) -> Plan:
     if not pools:
         return Plan()
     waiting = demand(snapshot)
-    if waiting.deferred and not waiting.wants:
+    if waiting.settling:
         message = "work is still coming in: the machines that it gets may leave the room that is missing"
         return Plan.held("headroom", Reason.NOT_YET_DECIDED, message, passing=True)
     ground = survey(snapshot, group)

@@ -55,3 +55,5 @@ def test_headroom_waits_for_the_burst_as_its_machines_may_leave_the_room() -> No
 
     assert plan_headroom(blocked_for(a=6, b=1), group).actions == ()
     assert plan_headroom(blocked_for(a=6, b=4), group).actions != ()
+    assert plan_headroom(blocked_for(old=86_400, a=6, b=1), group).actions == ()
+    assert plan_headroom(blocked_for(a=1), group).actions == ()
