@@ -17,6 +17,17 @@ class JournalBrokenError(ReconcilerError):
         )
 
 
+class PlanChangedError(ReconcilerError):
+    """The plan is not the one that somebody looked at; raised before anything is done."""
+
+    def __init__(self, *, digest: str, wanted: str) -> None:
+        self.digest, self.wanted = digest, wanted
+        super().__init__(
+            f"the plan has changed: its digest is {digest} now, not {wanted}; nothing was done."
+            " Look at it again with `reconcile plan`"
+        )
+
+
 class GuardError(ReconcilerError):
     """A guard refused an action on a fresh look; raised before any effect."""
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 import anyio
 
 from reconciler.arbiter import arbitrate, freeze
-from reconciler.errors import JournalBrokenError
+from reconciler.errors import JournalBrokenError, PlanChangedError
 from reconciler.executor import Executor
 from reconciler.journal import Journal, Ledger, open_intents
 from reconciler.leadership import Leader, fenced
@@ -152,13 +152,13 @@ class GroupLoop:
 
     async def plan(self) -> Tick:
         """Look and decide; change nothing."""
-        snapshot = await self._look(await self._ground())
-        known = judged(snapshot, self.group)
-        snapshot = replace(snapshot, record=remembered(snapshot, self.group), predictions=known)
-        return self._tick(snapshot, self._decide(snapshot), (), open_intents(self._journal.ledger))
+        return self._planned(await self._look(await self._ground()))
 
-    async def tick(self) -> Tick:
-        """Look, resume what was cut short, decide, do. Under ``mode: observe`` and ``paused`` nothing is done."""
+    async def tick(self, *, only: str | None = None) -> Tick:
+        """Look, resume what was cut short, decide, do. Under ``mode: observe`` and ``paused`` nothing is done.
+
+        ``only``: the digest of the one plan that may be carried out. Raises PlanChangedError, before anything is done.
+        """
         if self._next is not None:
             self.group = self._observer.group = self._next
             self._next = None
@@ -166,7 +166,7 @@ class GroupLoop:
             return await self.plan()
         ground = await self._ground()
         if self._leader is None:
-            return await self._act(ground, None)
+            return await self._act(ground, None, only)
         fault = None
         try:
             if (other := await self._leader.stand()) is not None:
@@ -174,15 +174,17 @@ class GroupLoop:
         except Fault as silent:
             fault = silent.message
         async with self._leader.kept():
-            return await self._act(ground, fault)
+            return await self._act(ground, fault, only)
 
     async def resign(self) -> None:
         """Let another replica lead at once."""
         if self._leader is not None:
             await self._leader.resign()
 
-    async def _act(self, ground: Ground, store_fault: str | None) -> Tick:
+    async def _act(self, ground: Ground, store_fault: str | None, only: str | None) -> Tick:
         snapshot = await self._look(ground, store_fault)
+        if only is not None and (digest := self._planned(snapshot).plan.digest) != only:
+            raise PlanChangedError(digest=digest, wanted=only)
         ec2, nomad = self.ports.ec2, (self.ports.management or self.ports.nomad).at(ground.addresses)
         if self._leader is not None:
             ec2, nomad = fenced(ec2, self._leader.check), fenced(nomad, self._leader.check)
@@ -212,6 +214,11 @@ class GroupLoop:
         else:
             base = PACE_BUSY if tick.hurried else PACE_CALM
         return base if base == PACE_BUSY else base * (0.8 + 0.4 * self.ports.chance())
+
+    def _planned(self, snapshot: Snapshot) -> Tick:
+        known = judged(snapshot, self.group)
+        snapshot = replace(snapshot, record=remembered(snapshot, self.group), predictions=known)
+        return self._tick(snapshot, self._decide(snapshot), (), open_intents(self._journal.ledger))
 
     def _decide(self, snapshot: Snapshot) -> Plan:
         plan = arbitrate(snapshot, self.group, plan_all(snapshot, self.group))
@@ -306,30 +313,32 @@ class Run:
     waited_out: bool = False  # --wait ran out before all had converged
 
 
-async def run_once(loop: GroupLoop, *, wait: timedelta | None, report: Report) -> Run:
+async def run_once(loop: GroupLoop, *, wait: timedelta | None, report: Report, only: str | None = None) -> Run:
     """Make one pass, or with ``wait`` as many as it takes until converged or the time is over.
 
-    A lock held elsewhere is waited for through one expiry: whoever still has it then is alive.
+    A lock held elsewhere is waited for through one expiry: whoever still has it then is alive. ``only`` is the digest
+    that the first pass's plan must have, else PlanChangedError.
     """
     try:
-        return await _passes(loop, wait=wait, report=report)
+        return await _passes(loop, wait=wait, report=report, only=only)
     finally:
         await loop.resign()
 
 
-async def _passes(loop: GroupLoop, *, wait: timedelta | None, report: Report) -> Run:
+async def _passes(loop: GroupLoop, *, wait: timedelta | None, report: Report, only: str | None) -> Run:
     clock = loop.clock
     until = clock.now() + wait if wait is not None else None
     led_until = clock.now() + timedelta(seconds=EXPIRY + PACE_BUSY)
     done, told = 0, False
     while True:
-        tick = await loop.tick()
+        tick = await loop.tick(only=only)
         if tick.led_by and clock.now() < led_until:
             if not told:
                 report(tick)
             told = True
             await clock.sleep(PACE_BUSY)
             continue
+        only = None
         done += sum(outcome.result in {Result.DONE, Result.PARTLY} for outcome in tick.outcomes)
         report(tick)
         if until is None or tick.led_by or tick.converged or loop.group.spec.mode != "enforce":
