@@ -129,5 +129,5 @@ ROUTES = [
     put("/v1/client/metadata", _put_metadata, forwarded=False),
     get("/v1/client/allocation/{id}/stats", _allocation_stats, forwarded=False),
     get("/v1/client/allocation/{id}/checks", _allocation_checks, forwarded=False),
-    get("/v1/client/fs/logs/{id}", _logs, forwarded=False),
+    *(get(f"/v1/client/fs/{how}/{{id}}", _logs, forwarded=False) for how in ("logs", "cat", "readat", "stream")),
 ]

@@ -41,8 +41,7 @@ def _versions(call: Call) -> Reply:
     record = _job(call, "job versions not found")
     state, index = call.world.nomad.state, call.api.table_index("jobs")
     specs = [state.versions[key].spec for key in reversed(record.versions) if key in state.versions]
-    shown = [{**spec, "Stable": state.versions[key].stable} for key, spec in zip(reversed(record.versions), specs,
-             strict=False)]  # fmt: skip
+    shown = [_version(call, key) for key in reversed(record.versions) if key in state.versions]
     shown[0] = call.api.job(record.id, namespace=record.namespace, stale=True)
     diffs = [job_diff(old, new) for new, old in pairwise(specs)] if call.flag("diffs") else []
     body = {
@@ -54,6 +53,11 @@ def _versions(call: Call) -> Reply:
         "Versions": shown,
     }
     return Reply(body=body, index=index)
+
+
+def _version(call: Call, key: str) -> Json:
+    kept = call.world.nomad.state.versions[key]
+    return {**kept.spec, "Stable": kept.stable, "SubmitTime": call.nanoseconds(kept.submit_time)}
 
 
 def _submission(call: Call) -> Reply:

@@ -26,7 +26,7 @@ _GROUP_OBJECTS: Final = {
 }  # fmt: skip
 _TASK_OBJECTS: Final = {
     "Resources": "Resources", "LogConfig": "LogConfig", "DispatchPayload": "DispatchPayload", "Vault": "Vault",
-    "Consul": "Consul", "Identity": "Identity",
+    "Consul": "Consul",
 }  # fmt: skip
 _GROUP_LISTS: Final = {"Services": "Service"}
 _TASK_LISTS: Final = {"Artifacts": "Artifact", "Services": "Service", "Templates": "Template",
@@ -35,6 +35,12 @@ _NOT_OF: Final[Mapping[str, frozenset[str]]] = {
     "Network": frozenset(["Device", "CIDR", "IP", "MBits"]),
     "Update": frozenset(["Stagger"]),
     "Dynamic Port": frozenset(["Value", "IgnoreCollision"]),
+}
+_ZEROS: Final[Mapping[str, Json]] = {  # told although an answer leaves them out
+    "Network": {"Hostname": ""},
+    "Static Port": {"IgnoreCollision": False, "To": 0},
+    "Dynamic Port": {"To": 0},
+    "Disconnect": {"StopOnClientAfter": "nil"},
 }
 _IN_PLACE: Final = frozenset(["Service", "Constraint", "Affinity", "Spread"])
 _UPDATES: Final = {
@@ -67,9 +73,8 @@ def annotate(diff: Json, desired: Mapping[str, Mapping[str, int]]) -> None:
         if (updates := desired.get(group["Name"])) is not None:
             group["Updates"] = {said: updates[name] for name, said in _UPDATES.items() if updates.get(name)}
         for field in group["Fields"] or ():
-            if field["Name"] == "Count" and field["Old"] != field["New"]:
-                grows = int(field["New"] or 0) > int(field["Old"] or 0)
-                field["Annotations"] = ["forces create" if grows else "forces destroy"]
+            if field["Name"] == "Count" and (grows := int(field["New"] or 0) - int(field["Old"] or 0)):
+                field["Annotations"] = ["forces create" if grows > 0 else "forces destroy"]
         for task in group["Tasks"] or ():
             if task["Type"] != NONE:
                 task["Annotations"] = [_forced(task, group)]
@@ -81,7 +86,7 @@ def _forced(task: Json, group: Json) -> str:
     if group["Type"] == task["Type"] == DELETED:
         return "forces destroy"
     replaces = any(f["Name"] != "KillTimeout" for f in task["Fields"] or ()) or any(
-        any(f["Name"] == "Disabled" and f["Type"] != NONE for f in o["Fields"] or ())
+        any(f["Name"] == "Disabled" for f in o["Fields"] or ())  # also when it is told unchanged beside another
         if o["Name"] == "LogConfig"
         else o["Name"] not in _IN_PLACE
         for o in task["Objects"] or ()
@@ -114,6 +119,8 @@ def _task(old: Json | None, new: Json | None) -> Json:
     own = frozenset(["Name", "Config"])
     objects = _sets(a, b) + _present(_config(a.get("Config") or {}, b.get("Config") or {}))
     objects += _objects(a, b, _TASK_OBJECTS) + _lists(a, b, _TASK_LISTS)
+    x, y = a.get("Identity"), b.get("Identity")
+    objects += _present(_object("Identity", x, y, _present(_strings("Audience", x or {}, y or {}))))
     return {
         "Annotations": None,
         "Fields": _fields(_flat(a, without=own), _flat(b, without=own), all_of_them=False) or None,
@@ -141,13 +148,19 @@ def _objects(a: Json, b: Json, names: Mapping[str, str]) -> list[Json]:
 
 def _object(name: str, old: Json | None, new: Json | None, inner: Iterable[Json] = ()) -> Json | None:
     """Compare one block by its plain fields; None when they are the same."""
-    own = _NOT_OF.get(name, frozenset())
-    flat = _fields(_flat(old or {}, without=own), _flat(new or {}, without=own), all_of_them=True)
+    own, zeros = _NOT_OF.get(name, frozenset()), _ZEROS.get(name, {})
+    before, after = (
+        {**side, **{k: v for k, v in zeros.items() if side.get(k) is None}} if side is not None else {}
+        for side in (old, new)
+    )
+    flat = _fields(_flat(before, without=own), _flat(after, without=own), all_of_them=True)
     kinds, objects = {f["Type"] for f in flat} - {NONE}, list(inner)
     if not kinds and not objects:
         return None
     kind = ADDED if old is None else DELETED if new is None else kinds.pop() if len(kinds) == 1 else EDITED
-    return {"Fields": flat or None, "Name": name, "Objects": objects or None, "Type": EDITED if objects else kind}
+    if objects and old is not None and new is not None:
+        kind = EDITED
+    return {"Fields": flat or None, "Name": name, "Objects": objects or None, "Type": kind}
 
 
 def _sets(a: Json, b: Json) -> list[Json]:
@@ -160,14 +173,16 @@ def _lists(a: Json, b: Json, names: Mapping[str, str]) -> list[Json]:
 
 def _set(name: str, old: Sequence[Json], new: Sequence[Json]) -> list[Json]:
     """Compare blocks that have no names: each is there or not."""
-    gone = [_object(name, entry, None) for entry in old if entry not in new]
     come = [_object(name, None, entry) for entry in new if entry not in old]
-    return [made for each in (gone, come) for one in each for made in _present(one)]
+    gone = [_object(name, entry, None) for entry in old if entry not in new]
+    return [made for each in (come, gone) for one in each for made in _present(one)]
 
 
 def _networks(a: Json, b: Json) -> list[Json]:
-    found = []
-    for old, new in _paired(a.get("Networks") or (), b.get("Networks") or ()):
+    """Compare networks, which have no names either: one that changed is another one."""
+    found, was, now = [], a.get("Networks") or (), b.get("Networks") or ()
+    come = [(None, entry) for entry in now if entry not in was]
+    for old, new in (*come, *((entry, None) for entry in was if entry not in now)):
         ports = [
             made
             for key, name in (("ReservedPorts", "Static Port"), ("DynamicPorts", "Dynamic Port"))
@@ -176,11 +191,6 @@ def _networks(a: Json, b: Json) -> list[Json]:
         ]
         found += _present(_object("Network", old, new, ports))
     return found
-
-
-def _paired(old: Sequence[Json], new: Sequence[Json]) -> list[tuple[Json | None, Json | None]]:
-    longer = range(max(len(old), len(new)))
-    return [(old[n] if n < len(old) else None, new[n] if n < len(new) else None) for n in longer]
 
 
 def _by_label(old: Sequence[Json] | None, new: Sequence[Json] | None) -> list[tuple[Json | None, Json | None]]:
@@ -255,5 +265,5 @@ def _field(name: str, old: str, new: str) -> Json:
     return {"Annotations": None, "Name": name, "New": new, "Old": old, "Type": kind}
 
 
-def _place(field: Json) -> tuple[str, str]:
-    return field["Name"], field["Old"]
+def _place(field: Json) -> tuple[str, str, str]:
+    return field["Name"], field["Old"], field["New"]

@@ -46,6 +46,7 @@ class JobVersion:
 
     spec: dict[str, Any]
     stable: bool = False  # a deployment of it succeeded
+    submit_time: float = 0.0
 
 
 @dataclass(slots=True)

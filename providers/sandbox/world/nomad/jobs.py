@@ -141,7 +141,7 @@ class Jobs:
         job.update(
             CreateIndex=created, ModifyIndex=index, JobModifyIndex=index, Version=version, Status="", Stable=False
         )
-        state.versions[key] = JobVersion(job)
+        state.versions[key] = JobVersion(job, submit_time=self._now)
         spec = self._store.spec(key)
         record = Job(
             namespace=spec.namespace,
