@@ -139,6 +139,11 @@ class Job(Model):
         ]
         if len(given) > 1:
             raise refusal(f"has {' and '.join(given)}", "one of them says how the job changes")
+        everywhere = self.type in {"system", "sysbatch"} and self.job is None
+        if everywhere and (self.spread_zones or self.distinct_hosts or self.daily or self.counts):
+            raise refusal(
+                f"is a {self.type} job, one copy a node", "leave out spreadZones, distinctHosts, daily and counts"
+            )
         if self.until is not None and self.from_ is not None and self.until <= self.from_:
             raise refusal("ends before it begins", "write an until that is later than from")
         return self

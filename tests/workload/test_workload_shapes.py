@@ -120,6 +120,7 @@ def test_every_shipped_workload_is_sound_and_says_what_it_is_for(name: str) -> N
             "jobs[0].arrivals: says when jobs arrive twice or not at all",
         ),
         ("name: w\njobs:\n- {name: a, from: 2h, until: 1h}\n", "jobs[0]: ends before it begins"),
+        ("name: w\njobs:\n- {name: a, type: system, spreadZones: true}\n", "jobs[0]: is a system job, one copy a node"),
         ("name: w\n", "neither jobs nor steps: nobody submits any work"),
         ("", "the file holds no workload"),
         ("[1]", "the file is not a map"),

@@ -39,6 +39,7 @@ class Diary:
     refusals: Counter[tuple[str, str]] = field(default_factory=Counter)  # (EC2's code, market)
     held: dict[Reason, Held] = field(default_factory=dict)
     last_words: dict[str, str] = field(default_factory=dict)  # subject → the message of its newest hold
+    newest: tuple[Hold, ...] = ()  # of the last look
     _standing: dict[tuple[str, Reason], Standing] = field(default_factory=dict)
 
     def add(self, tick: Tick) -> None:
@@ -49,6 +50,7 @@ class Diary:
             self.results[type(outcome.action).__name__, outcome.result.value] += 1
             for error in outcome.errors:
                 self.refusals[error.code, error.market.value] += 1
+        self.newest = tick.plan.holds
         there = {(hold.subject, hold.reason): hold for hold in tick.plan.holds}
         for key in [key for key in self._standing if key not in there]:
             self._end(key, now)
@@ -56,6 +58,11 @@ class Diary:
             standing = self._standing.setdefault(key, Standing(since=now, seen=now, hold=hold))
             standing.hold, standing.seen = hold, now
             self.last_words[hold.subject] = hold.message
+
+    def why(self, job: str, group: str) -> str:
+        """Say why a job waits: the newest hold about it, else what stands in the way of machines meant for it."""
+        of_pools = (hold.message for hold in self.newest if f" {job}.{group}" in hold.message)
+        return self.last_words.get(f"job/{job}") or next(of_pools, "")
 
     def close(self, now: datetime) -> None:
         """End what stands still."""

@@ -44,7 +44,7 @@ class Never:
     group: str
     copies: int
     seconds: float
-    why: str  # the newest hold about the job; empty when there is none
+    why: str  # the newest hold about the job or machines for it; empty when there is none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +221,7 @@ def _waited(run: Simulated, diary: Diary) -> Waited:
             group=left.group,
             copies=left.copies,
             seconds=round(now - left.since, 1),
-            why=diary.last_words.get(f"job/{left.job}", ""),
+            why=diary.why(left.job, left.group),
         )
         for left in waiting.left()
     )
