@@ -8,14 +8,15 @@ from itertools import groupby
 
 from reconciler.packing.candidate import Candidate
 from reconciler.packing.offers import Shelf
-from reconciler.packing.pack import Machine, Missing, Packed, pack
+from reconciler.packing.pack import Given, Machine, Missing, Packed, pack
+from reconciler.packing.spare import units
 from reconciler.packing.survey import Survey
 from reconciler.packing.wants import Want
 from schemas.document import Pool
 
 
-def serve(survey: Survey, wants: Sequence[Want]) -> Packed:
-    """Place wants on what is there, and buy for the rest.
+def serve(survey: Survey, wants: Sequence[Want], *, given: Given = ()) -> Packed:
+    """Place wants on what is there, and buy for the rest; ``given`` are copies that have a place already.
 
     Pools with room under their maximum come first, by priority. What then still waits is bought as if no maximum
     stood in the way, by priority again: cutting is the arbiter's, who says which cap it was.
@@ -31,7 +32,7 @@ def serve(survey: Survey, wants: Sequence[Want]) -> Packed:
         waiting = [_again(m) for m in done.missing]
         if not waiting:
             break
-        packed = pack(survey.snapshot, waiting, done.rooms, _shelves(survey, tier), given=_given(done))
+        packed = pack(survey.snapshot, waiting, done.rooms, _shelves(survey, tier), given=(*given, *_given(done)))
         kept, back = _capped(packed.machines, left) if capped else (packed.machines, ())
         done = Packed(
             machines=done.machines + kept,
@@ -41,6 +42,30 @@ def serve(survey: Survey, wants: Sequence[Want]) -> Packed:
             bound=(done.bound or 0.0) + packed.bound if packed.bound is not None else done.bound,
         )
     return done
+
+
+def with_spare(survey: Survey, served: Packed) -> Packed:
+    """Buy what is to be bought together with the headroom that is missing beside it: that is cheaper than one by one.
+
+    Work keeps the room that is there: only what was bought for is packed anew.
+    """
+    lacking: list[Want] = []
+    rooms = served.rooms
+    for pool in survey.pools:
+        for unit in units(pool, survey.snapshot) if survey.grows(pool) else ():
+            spare = pack(survey.snapshot, (unit,), rooms, ())
+            rooms = spare.rooms
+            lacking += [_again(m) for m in spare.missing]
+    if not served.machines or not lacking:
+        return served
+    loads = [(want, machine.count * copies) for machine in served.machines for want, copies in machine.load]
+    bought = [_again(m) for m in _merged(Missing(want=want, copies=copies) for want, copies in loads)]
+    placed = [(p.want, p.room.candidate, p.copies) for p in served.placed]
+    empty = replace(survey, rooms=replace(survey.rooms, rooms=()))
+    together = serve(empty, (*bought, *lacking), given=placed)
+    if any(not lack.want.pool for lack in together.missing):
+        return served
+    return replace(served, machines=together.machines, bound=together.bound)
 
 
 def fill(survey: Survey, wants: Sequence[Want]) -> Packed:

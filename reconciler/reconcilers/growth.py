@@ -11,6 +11,7 @@ from reconciler.packing.census import unseen
 from reconciler.packing.offers import DEARER_MOST, Offer
 from reconciler.packing.pack import Load, Machine
 from reconciler.packing.survey import Survey
+from reconciler.packing.wants import Want
 from schemas.document import ClusterGroup, Pool
 from schemas.faults import Source
 from schemas.names import formed_marker
@@ -215,6 +216,10 @@ def _contents(load: Load) -> tuple[Content, ...]:
 
 def _reason(load: Load) -> str:
     """Name the work that each machine is for."""
-    named = [f"{copies} {want.name}" for want, copies in load[:NAMED_MOST]]
+    named = [f"{copies} {_named(want)}" for want, copies in load[:NAMED_MOST]]
     more = sum(copies for _, copies in load[NAMED_MOST:])
     return f"for {', '.join(named)}{f' and {more} more' if more else ''}"
+
+
+def _named(want: Want) -> str:
+    return f"headroom units of {want.group.name}" if want.pool else want.name

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 from reconciler.packing.pack import Missing, Packed, pack
 from reconciler.packing.serve import fill
+from reconciler.packing.spare import units
 from reconciler.packing.survey import Survey, survey
-from reconciler.packing.wants import Want, demand
+from reconciler.packing.wants import demand
 from reconciler.packing.why import NO_PLACE, pool_blocker, reason_of
 from reconciler.reconcilers.growth import Buyer, not_yet
 from schemas.document import ClusterGroup, Pool
 from schemas.plan import Hold, Plan, Reason
-from schemas.world import Job, Resources, Snapshot, TaskGroup
+from schemas.world import Snapshot
 
 
 def plan_headroom(snapshot: Snapshot, group: ClusterGroup) -> Plan:
@@ -33,28 +34,6 @@ def plan_headroom(snapshot: Snapshot, group: ClusterGroup) -> Plan:
     for pool in sorted(pools, key=lambda p: p.name):
         plan += _of_pool(ground, left, pool)
     return plan
-
-
-def units(pool: Pool, snapshot: Snapshot) -> tuple[Want, ...]:
-    """Write a pool's headroom as work that fits anywhere in the pool, the largest units first."""
-    shapes = sorted(
-        (u for u in pool.headroom if u.units), key=lambda u: (-(u.memory_mib or 0), -(u.cpu_mhz or 0), u.units)
-    )
-    return tuple(
-        Want(
-            job=Job(namespace="default", id="headroom", type="", priority=0, node_pool="", datacenters=(), groups=()),
-            group=TaskGroup(
-                name=_unit(u.cpu_mhz, u.memory_mib),
-                count=u.units,
-                ask=Resources(cpu_mhz=u.cpu_mhz or 0, memory_mib=u.memory_mib or 0),
-                network_mode="none",
-            ),
-            copies=u.units,
-            since=snapshot.observed_at,
-            pool=pool.name,
-        )
-        for u in shapes
-    )
 
 
 def _of_pool(ground: Survey, left: Packed, pool: Pool) -> Plan:
@@ -81,8 +60,3 @@ def _unmet(ground: Survey, pool: Pool, missing: Sequence[Missing]) -> Iterator[H
         why = pool_blocker(ground, pool, lack.want) or NO_PLACE
         message = f"{lack.copies} headroom units of {lack.want.group.name} are missing: {why.text}"
         yield Hold(subject=f"pool/{pool.name}", reason=reason_of(why), message=message)
-
-
-def _unit(cpu_mhz: int | None, memory_mib: int | None) -> str:
-    sides = [f"{cpu_mhz:,} MHz" if cpu_mhz else "", f"{memory_mib:,} MiB" if memory_mib else ""]
-    return " + ".join(s for s in sides if s)

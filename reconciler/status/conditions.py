@@ -12,8 +12,8 @@ from enum import StrEnum
 from reconciler.arbiter import wrong_cluster
 from reconciler.packing.offers import bought, on_demand_wanted
 from reconciler.packing.pack import pack
+from reconciler.packing.spare import units
 from reconciler.packing.survey import survey
-from reconciler.reconcilers.headroom import units
 from reconciler.status.tables import PoolRow, ServerRow
 from schemas.document import ClusterGroup
 from schemas.faults import Source

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from reconciler.arbiter import arbitrate
 from reconciler.packing.census import clients_by_pool, hourly_cost
+from reconciler.packing.spare import units
 from reconciler.packing.survey import survey
 from reconciler.reconcilers import RECONCILERS, plan_all
 from reconciler.reconcilers.demand import plan_demand
@@ -50,7 +51,15 @@ def growth(snapshot: Snapshot, group: ClusterGroup) -> Plan:
 
 
 def test_the_list_names_the_reconcilers_in_the_order_in_which_they_are_asked() -> None:
-    assert [name for name, _ in RECONCILERS] == ["servers", "node-pools", "subnets", "demand", "headroom", "size", "templates"]
+    assert [name for name, _ in RECONCILERS] == [
+        "servers",
+        "node-pools",
+        "subnets",
+        "demand",
+        "headroom",
+        "size",
+        "templates",
+    ]
 
 
 def test_headroom_does_not_buy_what_the_machines_of_demand_leave_free() -> None:
@@ -146,12 +155,13 @@ def test_every_machine_holds_what_it_is_bought_for_whichever_override_ec2_takes(
     world: Snapshot, group: ClusterGroup
 ) -> None:
     ground = survey(world, group)
-    jobs = {(j.name, g.name): (j, g) for j in world.jobs for g in j.groups}
+    asks = {(j.name, g.name): g.ask for j in world.jobs for g in j.groups}
+    asks |= {(u.job.name, u.group.name): u.group.ask for p in group.spec.pools for u in units(p, world)}
     for launch in launches(plan_demand(world, group)):
         promises = ground.promises[launch.pool]
         for override in launch.overrides:
             room = promises.room(world.catalogue[override.instance_type], override.zone, launch.market)
-            asked = [jobs[c.job, c.group][1].ask for c in launch.contents for _ in range(c.copies)]
+            asked = [asks[c.job, c.group] for c in launch.contents for _ in range(c.copies)]
             total = sum(asked, start=Resources())
             assert total.cpu_mhz + total.cores * room.clock_mhz <= room.free.cpu_mhz
             assert total.memory_mib <= room.free.memory_mib
