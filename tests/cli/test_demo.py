@@ -32,6 +32,7 @@ GROUP_KEYS = {
     "holds",
     "digest",
     "cost",
+    "prices",
     "warnings",
 }
 ACT_KEYS = {
