@@ -250,6 +250,8 @@ class Executor:
         await end_server(self.ec2, action.instance_id)
 
     async def _mark(self, action: MarkFormed) -> None:
+        if self.group.spec.nomad.acl and self.secret:
+            await self.nomad.acl_bootstrap(self.secret)  # nothing is formed whose first token anybody may still take
         servers = [i for i in await self.ec2.instances(self.group.metadata.name) if i.live and i.role == Role.SERVER]
         guard_marker(action, servers, [await self.nomad.server_view(i.private_ip) for i in servers])
         await self._create_template(action.marker)
