@@ -1,8 +1,9 @@
-"""The demo by both doors of the account: the same decisions at the same moments, and the same machines."""
+"""The demo by the ports, and by Nomad's and EC2's wires: the same decisions at the same moments, the same machines."""
 
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
@@ -11,8 +12,11 @@ import pytest
 
 from providers.aws.clients import Clients
 from providers.ec2.provider import AwsEc2
+from providers.nomad.door import RealNomadDoor
+from providers.nomad.settings import NomadSettings
 from providers.sandbox.virtualtime import LoopClock
 from providers.sandbox.wire.ec2.app import Ec2Wire
+from providers.sandbox.wire.nomad import NomadWire
 from reconciler.bootstrap.simulated import sandbox
 from reconciler.bootstrap.source import documents
 from reconciler.iam import reconciler_policy
@@ -37,22 +41,24 @@ def the_demo(*, wire: bool) -> tuple[list[str], Counter[str]]:
 
     async def work(outside: Outside) -> None:
         ports = outside(loaded.group)
-        if wire:
-            clock = LoopClock()
-            account = Ec2Wire(world.world, clock)
-            account.attach(the_wire())
-            ports = replace(ports, ec2=AwsEc2(the_wire(), clock.now, inline=True))
-            calls[:] = account.calls
-            account.calls = calls
-        loop = GroupLoop(loaded.group, ports)
-        await run_once(loop, wait=timedelta(minutes=10), report=report)
+        async with AsyncExitStack() as opened:
+            if wire:
+                clock = LoopClock()
+                account = Ec2Wire(world.world, clock)
+                account.attach(the_wire())
+                account.calls = calls
+                nomad = RealNomadDoor(NomadSettings(), app=NomadWire(world.world, clock), chance=lambda: 0.5)
+                ec2 = AwsEc2(the_wire(), clock.now, inline=True)
+                ports = replace(ports, ec2=ec2, nomad=await opened.enter_async_context(nomad))
+            loop = GroupLoop(loaded.group, ports)
+            await run_once(loop, wait=timedelta(minutes=10), report=report)
 
     world.run(work)
     return told, Counter(calls)
 
 
 @pytest.mark.timeout(110)
-def test_the_demo_is_the_same_by_both_doors() -> None:
+def test_the_demo_is_the_same_by_the_ports_and_by_both_wires() -> None:
     by_port, _ = the_demo(wire=False)
     by_wire, calls = the_demo(wire=True)
 
