@@ -1,6 +1,6 @@
 """What EC2 said to the first launch, and what the program did then; the test ids are the table.
 
-Whatever was said: as many machines as without it, none more under any claim, and all converges.
+Whatever was said: as much is bought as without it, none more under any claim, and all converges.
 """
 
 from __future__ import annotations
@@ -72,6 +72,6 @@ def test_a_token_means_one_request_whatever_ec2_said(said: Fault | Says, then: S
 
     assert did(after) == does
     assert after.converged
-    assert after.alive == before.alive, "as many machines as without it"
+    assert after.price == before.price, "as much as without it"
     asked = {claim: count for _, claim, count in after.fleets}
     assert all(after.launched[claim] <= asked[claim] for claim in after.launched), "none more under any claim"

@@ -73,6 +73,7 @@ class Play:
     ticks: list[Tick] = field(default_factory=list)
     launched: dict[str, int] = field(default_factory=dict)  # machines ever launched, by claim
     alive: int = 0
+    price: float = 0.0  # USD an hour of those that live
     converged: bool = False
     seconds: float = 0.0  # until all had converged
     rest: int = 0  # place in ``calls`` where rest began
@@ -257,5 +258,7 @@ def play(
     run_virtual(work, start=start)
     machines = [i for i in world.cloud.state.instances.values() if i.tags.get(f"{TAG}role") == "client"]
     told.launched = Counter(i.tags.get(f"{TAG}claim", "") for i in machines)
-    told.alive = sum(i.state in {"pending", "running"} for i in machines)
+    living = [i for i in machines if i.state in {"pending", "running"}]
+    told.alive = len(living)
+    told.price = round(sum(load_catalogue()[i.type].on_demand_usd_per_hour for i in living), 6)
     return told

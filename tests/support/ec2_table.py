@@ -36,15 +36,15 @@ def cases() -> Iterator[Strike]:
 
 
 def wrong(after: Play) -> list[str]:
-    """What is wrong with a run: more machines than asked, more or fewer than without the fault, or no end."""
+    """What is wrong with a run: more machines than asked, dearer or cheaper ones than without the fault, or no end."""
     asked = {claim: count for _, claim, count in after.fleets}
     found = [
         f"{launched} machines for claim {claim}, which asked for {asked.get(claim, 0)}"
         for claim, launched in after.launched.items()
         if launched > asked.get(claim, 0)
     ]
-    if after.alive != undisturbed().alive:
-        found.append(f"{after.alive} machines live, {undisturbed().alive} without the fault")
+    if after.price != undisturbed().price:  # two small ones may stand for a large one when a launch is planned again
+        found.append(f"{after.price} USD an hour, {undisturbed().price} without the fault")
     if not after.converged:
         found.append("not converged")
     return found
