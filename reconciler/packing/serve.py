@@ -44,28 +44,33 @@ def serve(survey: Survey, wants: Sequence[Want], *, given: Given = ()) -> Packed
     return done
 
 
-def with_spare(survey: Survey, served: Packed) -> Packed:
-    """Buy what is to be bought together with the headroom that is missing beside it: that is cheaper than one by one.
+def serve_with_spare(survey: Survey, wants: Sequence[Want]) -> Packed:
+    """Serve wants, and buy the headroom that is missing beside them with them: that is cheaper than one by one.
 
-    Work keeps the room that is there: only what was bought for is packed anew.
+    Work has the room that is there before headroom. What headroom lacks in the end is not said here.
     """
+    filled = fill(survey, wants)
+    rest = [_again(m) for m in _merged(filled.missing)]
+    if not rest:
+        return filled
     lacking: list[Want] = []
-    rooms = served.rooms
+    rooms = filled.rooms
     for pool in survey.pools:
         for unit in units(pool, survey.snapshot) if survey.grows(pool) else ():
             spare = pack(survey.snapshot, (unit,), rooms, ())
             rooms = spare.rooms
             lacking += [_again(m) for m in spare.missing]
-    if not served.machines or not lacking:
-        return served
-    loads = [(want, machine.count * copies) for machine in served.machines for want, copies in machine.load]
-    bought = [_again(m) for m in _merged(Missing(want=want, copies=copies) for want, copies in loads)]
-    placed = [(p.want, p.room.candidate, p.copies) for p in served.placed]
+    if not lacking:
+        return serve(survey, wants)
+    placed = [(p.want, p.room.candidate, p.copies) for p in filled.placed]
     empty = replace(survey, rooms=replace(survey.rooms, rooms=()))
-    together = serve(empty, (*bought, *lacking), given=placed)
-    if any(not lack.want.pool for lack in together.missing):
-        return served
-    return replace(served, machines=together.machines, bound=together.bound)
+    bought = serve(empty, (*rest, *lacking), given=placed)
+    return replace(
+        bought,
+        placed=filled.placed,
+        missing=tuple(m for m in bought.missing if not m.want.pool),
+        rooms=filled.rooms,
+    )
 
 
 def fill(survey: Survey, wants: Sequence[Want]) -> Packed:

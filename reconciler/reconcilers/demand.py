@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from reconciler.packing.pack import Missing, Placement
 from reconciler.packing.predictions import GIVEN_UP
-from reconciler.packing.serve import serve, with_spare
+from reconciler.packing.serve import serve, serve_with_spare
 from reconciler.packing.survey import Survey, survey
 from reconciler.packing.wants import Want, demand
 from reconciler.packing.why import best_blocker, reason_of
@@ -25,9 +25,7 @@ def plan_demand(snapshot: Snapshot, group: ClusterGroup) -> Plan:
     if not waiting.wants:
         return Plan(holds=waiting.holds)
     ground = survey(snapshot, group)
-    served = serve(ground, waiting.wants)
-    if not waiting.settling:
-        served = with_spare(ground, served)
+    served = (serve if waiting.settling else serve_with_spare)(ground, waiting.wants)
     bought = Buyer(survey=ground, cause=Reason.DEMAND).buy(served.machines)
     return Plan(
         actions=bought.actions,

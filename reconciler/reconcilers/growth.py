@@ -121,7 +121,7 @@ class Buyer:
             overrides=overrides,
             template=template.name,
             contents=_contents(lot.machine.load),
-            cause=self.cause,
+            cause=Reason.HEADROOM if _spare_alone(lot.machine.load) else self.cause,
             reason=why or _reason(lot.machine.load),
         )
 
@@ -219,6 +219,10 @@ def _reason(load: Load) -> str:
     named = [f"{copies} {_named(want)}" for want, copies in load[:NAMED_MOST]]
     more = sum(copies for _, copies in load[NAMED_MOST:])
     return f"for {', '.join(named)}{f' and {more} more' if more else ''}"
+
+
+def _spare_alone(load: Load) -> bool:
+    return bool(load) and all(want.pool for want, _ in load)
 
 
 def _named(want: Want) -> str:
