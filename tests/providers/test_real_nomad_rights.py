@@ -17,7 +17,7 @@ from providers.nomad.door import RealNomadDoor
 from providers.nomad.settings import NomadSettings
 from schemas.faults import Refusal, RefusedError, UnansweredError
 from support.certificates import Authority, Pair
-from support.nomad_site import Site, real
+from support.nomad_site import Site, a_sleeper, real
 from support.real_nomad import RealCluster, needs_nomad, started
 
 pytestmark = [needs_nomad, pytest.mark.xdist_group("real-nomad")]
@@ -91,6 +91,43 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
         yield made
 
 
+def test_a_task_with_acls_on_asks_with_the_rights_of_its_job(guarded: Guarded) -> None:
+    cluster = guarded.cluster
+    if not cluster.clients:
+        cluster.start_client()
+
+    async def run(nomad: NomadCluster) -> None:
+        job = a_sleeper("reconciler", driver="raw_exec")
+        job["TaskGroups"][0]["Tasks"][0]["Identity"] = {"Env": True, "File": True}
+        await nomad.channel.write("PUT", "/v1/jobs", body={"Job": job})
+        policy = {
+            "Name": "reconciler",
+            "Rules": MAY_READ + 'namespace "*" { policy = "read" }',
+            "JobACL": {"Namespace": "default", "JobID": "reconciler"},
+        }
+        await nomad.channel.write("PUT", "/v1/acl/policy/reconciler", body=policy)
+        with anyio.fail_after(40):
+            while not (copies := [a for a in await nomad.allocations() if a.client == "running"]):  # noqa: ASYNC110
+                await anyio.sleep(0.2)
+        secrets = cluster.clients[0].folder / "data" / "alloc" / copies[0].id / "main" / "secrets"
+        identity = (secrets / "nomad_token").read_text(encoding="utf-8")
+        inside = NomadSettings(address=f"unix://{secrets / 'api.sock'}", token=identity)
+        async with RealNomadDoor(inside) as door:
+            assert [node.name for node in await door.at([inside.address]).nodes()] == ["c1"]
+            assert [job.id for job in await door.at([inside.address]).jobs()] == ["reconciler"]
+        narrow = {
+            **policy,
+            "Rules": MAY_READ + 'namespace "*" { policy = "read" }\nnamespace "ops" { policy = "deny" }',
+        }
+        await nomad.channel.write("PUT", "/v1/acl/policy/reconciler", body=narrow)
+        async with RealNomadDoor(inside) as door:
+            with pytest.raises(UnansweredError, match="hide the jobs of ops"):
+                await door.at([inside.address]).jobs()
+        await nomad.channel.write("DELETE", "/v1/job/reconciler", (("purge", "true"),))
+
+    guarded.asked(run, token=SECRET)
+
+
 def test_the_first_management_token_is_ours_and_asking_again_is_success(guarded: Guarded) -> None:
     async def work(nomad: NomadCluster) -> None:
         await nomad.acl_bootstrap(SECRET)
@@ -99,7 +136,7 @@ def test_the_first_management_token_is_ours_and_asking_again_is_success(guarded:
 
     async def with_it(nomad: NomadCluster) -> None:
         assert len(await nomad.raft_configuration()) == 1
-        assert await nomad.jobs() == ()
+        assert {job.id for job in await nomad.jobs()} <= {"reconciler"}
         assert (await nomad.snapshot()).archive
 
     guarded.asked(work)
@@ -140,9 +177,8 @@ def test_without_a_token_reads_are_unanswered_and_writes_refused(guarded: Guarde
 
 def test_a_token_for_all_namespaces_sees_all(guarded: Guarded) -> None:
     async def work(nomad: NomadCluster) -> None:
-        assert await nomad.jobs() == ()
-        assert await nomad.allocations() == ()
-        assert await nomad.nodes() == ()
+        for ask in (nomad.jobs, nomad.allocations, nomad.nodes, nomad.evaluations):
+            await ask()
         with pytest.raises(UnansweredError, match="403"):
             await nomad.raft_configuration()
 
@@ -179,8 +215,11 @@ def test_a_stream_that_is_refused_is_silence_and_the_table_is_read_in_full(
     monkeypatch.setattr(client, "LARGE", 0)
 
     async def work(nomad: NomadCluster) -> None:
-        assert await nomad.allocations() == ()
-        assert await nomad.allocations() == ()
+        await nomad.allocations()
+        assert nomad._memory.follower is not None
+        await anyio.sleep(1.5)
+        await nomad.allocations()
+        assert not nomad._memory.follower.whole
 
     guarded.asked(work, token=guarded.token(MAY_READ + 'namespace "default" { policy = "read" }', "blind"))
 

@@ -31,6 +31,21 @@ SHORT, LONG = 10**9, 3600
 PATIENCE = 40.0  # seconds
 
 
+def a_sleeper(name: str, *, driver: str, count: int = 1, cpu: int = 50, **job: Any) -> Json:
+    """Give a job of one group of one task that runs for ever."""
+    task = {
+        "Name": "main",
+        "Driver": driver,
+        "Config": {"command": "/bin/sleep", "args": [str(LONG)]},
+        "KillTimeout": SHORT,
+        "LogConfig": {"MaxFiles": 1, "MaxFileSizeMB": 1},
+        "Resources": {"CPU": cpu, "MemoryMB": 20},
+    }
+    group = {"Name": "g", "Count": count, "EphemeralDisk": {"SizeMB": 10}, "Tasks": [task]}
+    group["Networks"] = [{"Mode": "host", "DynamicPorts": [{"Label": "http"}]}]
+    return {"ID": name, "Name": name, "Type": "service", "Datacenters": ["*"], "TaskGroups": [group], **job}
+
+
 class Machines(Protocol):
     """What happens to agents from outside."""
 
@@ -62,17 +77,7 @@ class Site:
 
     def job(self, name: str, *, count: int = 1, cpu: int = 50, **job: Any) -> Json:
         """One group of one task that runs for ever."""
-        task = {
-            "Name": "main",
-            "Driver": self.driver,
-            "Config": {"command": "/bin/sleep", "args": [str(LONG)]},
-            "KillTimeout": SHORT,
-            "LogConfig": {"MaxFiles": 1, "MaxFileSizeMB": 1},
-            "Resources": {"CPU": cpu, "MemoryMB": 20},
-        }
-        group = {"Name": "g", "Count": count, "EphemeralDisk": {"SizeMB": 10}, "Tasks": [task]}
-        group["Networks"] = [{"Mode": "host", "DynamicPorts": [{"Label": "http"}]}]
-        return {"ID": name, "Name": name, "Type": "service", "Datacenters": ["*"], "TaskGroups": [group], **job}
+        return a_sleeper(name, driver=self.driver, count=count, cpu=cpu, **job)
 
     async def register(self, job: Json) -> None:
         """Register a job for the time of a test."""

@@ -81,6 +81,9 @@ class Agent:
         """Stop its process: its kernel still takes connections."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        while any(") T " not in (task / "stat").read_text(encoding="utf-8") for task in tasks.iterdir()):
+            time.sleep(0.01)  # one thread after the other
 
     def thaw(self) -> None:
         """Let it go on."""
