@@ -63,8 +63,8 @@ def join(servers: Servers, agent: ServerAgent, address: str) -> bool:
     if address == agent.address:
         return True
     other = servers.up(address)
-    if other is None or other.gossip_key != agent.gossip_key:
-        return False
+    if other is None or other.gossip_key != agent.gossip_key or servers.up(agent.address) is None:
+        return False  # nobody there, of another key, or it is cut off itself
     for known in list(other.members.values()):  # of who has failed or left, a newcomer is not told
         unnoticed = known.status == ALIVE and not known.suspected and servers.up(known.address) is None
         if unnoticed and known.name not in agent.members:
