@@ -52,6 +52,21 @@ def exchanges() -> Iterator[Exchange]:
             yield Exchange(name=name, number=number, cluster=cluster, at=at, request=last, response=part["response"])
 
 
+_NEVER_LISTED = ("3bbd1eb8-2c32-1319-4b6f-43c43708e9d1", "457fd054-e4bf-4c0a-85b5-5d269553643a")
+CLIENTS = {f"n{n}": f"10.77.2.{10 + n}" for n in range(1, 6)}
+
+
+def recorded_nodes() -> dict[str, str]:
+    """Give the names of the nodes that any exchange shows, by their recorded ids."""
+    found = dict.fromkeys(_NEVER_LISTED, "n1")
+    for exchange in exchanges():
+        body = exchange.response.get("body")
+        for row in body if isinstance(body, list) else [body]:
+            if isinstance(row, dict) and {"ID", "Name", "SchedulingEligibility"} <= row.keys():
+                found[row["ID"]] = row["Name"]
+    return found
+
+
 def a_recorded_world(servers: int = 3, clients: Sequence[str] = ("n1", "n2", "n3", "n4"), *, expect: int = 0) -> World:
     """Build a cluster as those on which the exchanges were recorded."""
     account = load_scenario("demo").account
@@ -84,7 +99,7 @@ def _client(name: str) -> AgentSpec:
     attributes = _recorded("059-node-read")["Attributes"]
     return AgentSpec(
         name=name,
-        address=f"10.77.2.{10 + int(name[1:])}",
+        address=CLIENTS[name],
         cpu_mhz=has["Cpu"]["CpuShares"],
         memory_mib=has["Memory"]["MemoryMB"],
         disk_mib=has["Disk"]["DiskMB"],

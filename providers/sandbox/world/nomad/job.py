@@ -38,6 +38,7 @@ class JobSummary:
     modify_index: int
     groups: dict[str, GroupSummary] = field(default_factory=dict)
     children: Children = field(default_factory=Children)
+    rebuilt: bool = False  # made anew by hand: who has no children is shown without them since
 
 
 @dataclass(slots=True)

@@ -198,8 +198,11 @@ class OperatorApi:
         self._collector.run(force=True)
 
     def system_reconcile_summaries(self) -> None:
-        """``PUT /v1/system/reconcile/summaries``: the world's summaries need no repair."""
+        """``PUT /v1/system/reconcile/summaries``: all are made anew; the world's had no mistake."""
         self._need_leader()
+        index = self._store.next_index("job_summary")
+        for job in self._store.state.jobs.values():
+            job.summary.rebuilt, job.summary.modify_index = True, index
 
     def status_leader(self, *, stale: bool = False) -> bool:
         """Whether there is a leader; its address is the servers' simulation's business."""

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+SIGNING_KEY = "f5aa1600-3066-4f46-af29-c92fe134d329"
+"""The cluster's one key for identities of work; nothing here is really signed with it."""
+
 
 class Calendar:
     """Virtual seconds as dates."""
@@ -330,6 +333,7 @@ def allocation(a: Allocation, spec: JobSpec, job: Json, calendar: Calendar) -> J
             "DiskMB": a.usage.disk,
             "Networks": networks,
         },
+        "SigningKeyID": SIGNING_KEY,
         "SharedResources": {**_RESOURCES, "DiskMB": a.usage.disk, "Networks": networks},
         "TaskResources": {
             n: {**_RESOURCES, "CPU": t.cpu, "MemoryMB": t.memory, "MemoryMaxMB": t.memory_max}
@@ -346,8 +350,9 @@ def allocation(a: Allocation, spec: JobSpec, job: Json, calendar: Calendar) -> J
 def summary(job: Job) -> Json:
     """``JobSummary``."""
     s: JobSummary = job.summary
+    children = {"Dead": s.children.dead, "Pending": s.children.pending, "Running": s.children.running}
     return {
-        "Children": {"Dead": s.children.dead, "Pending": s.children.pending, "Running": s.children.running},
+        "Children": children if job.periodic or job.parameterized or not s.rebuilt else None,
         "CreateIndex": s.create_index,
         "JobID": job.id,
         "ModifyIndex": s.modify_index,

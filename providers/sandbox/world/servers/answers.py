@@ -145,7 +145,8 @@ def raft_configuration(servers: Servers, address: str, *, stale: bool = False) -
                 "RaftProtocol": "3",
             }
             for p in peers
-        ],
+        ]
+        or None,
     }
 
 
