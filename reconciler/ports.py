@@ -97,8 +97,11 @@ class Ec2(Protocol):
         """Tell which of these running instances EC2's status checks call failed (DescribeInstanceStatus)."""
         ...
 
-    async def trouble(self, instance_ids: Sequence[str]) -> Trouble:
-        """Tell what EC2 has against these running instances: checks, dates, closed spot requests; a minute old."""
+    async def trouble(self, instance_ids: Sequence[str], *, spot: bool) -> Trouble:
+        """Tell what EC2 has against these running instances: checks, dates, closed spot requests; a minute old.
+
+        ``spot``: some of them are; without any, spot requests are not asked for, and need no right.
+        """
         ...
 
     async def supply(self, *, zones: Sequence[str], subnets: Sequence[str], known: Collection[str]) -> Supply:

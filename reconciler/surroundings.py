@@ -11,7 +11,7 @@ from schemas.document import ClusterGroup
 from schemas.faults import Fault
 from schemas.supply import Supply
 from schemas.trouble import Trouble
-from schemas.world import Instance
+from schemas.world import Instance, Market
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +32,10 @@ async def look_around(ec2: Ec2, group: ClusterGroup, shipped: Catalogue, instanc
         )
     except Fault as fault:
         supply = Supply(silent={"supply": fault.message})
-    running = [instance.id for instance in instances if instance.state == "running"]
+    running = [instance for instance in instances if instance.state == "running"]
+    spot = any(instance.market is Market.SPOT for instance in running)
     try:
-        trouble = await ec2.trouble(running) if running else Trouble()
+        trouble = await ec2.trouble([i.id for i in running], spot=spot) if running else Trouble()
     except Fault as fault:
         trouble = Trouble(fault=fault.message)
     return Surroundings(catalogue=shipped.with_types(supply.types), supply=supply, trouble=trouble)

@@ -53,7 +53,7 @@ class AwsEc2:
         self._images = Images(clients)
         self._spot: dict[object, Kept[Mapping[tuple[str, str], float]]] = {}
         self._supply = SupplyBoard(clients, now, inline=inline)
-        self._trouble: Kept[Trouble] = Kept(now, **_TROUBLE)
+        self._trouble: dict[bool, Kept[Trouble]] = {}
         self._templates: dict[str, Template] = {}  # as stored; a name always holds the same content
 
     # --- instances
@@ -181,10 +181,13 @@ class AwsEc2:
 
         return await self._caller.read("DescribeInstanceStatus", pages)
 
-    async def trouble(self, instance_ids: Sequence[str]) -> Trouble:
+    async def trouble(self, instance_ids: Sequence[str], *, spot: bool) -> Trouble:
         """Tell what EC2 has against these running instances, at most a minute old; three, when EC2 is silent."""
-        told = await self._trouble.get(
-            lambda: self._caller.read("DescribeInstanceStatus", lambda: ask_trouble(self._clients, self._now))
+        kept = self._trouble.setdefault(spot, Kept(self._now, **_TROUBLE))
+        told = await kept.get(
+            lambda: self._caller.read(
+                "DescribeInstanceStatus", lambda: ask_trouble(self._clients, self._now, spot=spot)
+            )
         )
         return told.value.only(instance_ids)
 

@@ -35,15 +35,20 @@ def ask_impaired(clients: Clients) -> list[Row]:
     return [row for check in _CHECKS for row in _statuses(clients, check, ("impaired",))]
 
 
-def ask_trouble(clients: Clients, now: Callable[[], datetime]) -> Trouble:
+def ask_trouble(clients: Clients, now: Callable[[], datetime], *, spot: bool) -> Trouble:
     """Read everything that EC2 has against running machines of the account (blocks). Raises botocore's errors."""
     impaired = ask_impaired(clients)
     events = _statuses(clients, "event.code", _CODES)
+    closed = _closed(clients) if spot else []
+    return trouble_from(impaired, events, closed, now())
+
+
+def _closed(clients: Clients) -> list[Row]:
+    """List the spot requests whose machines EC2 takes back or took."""
     requests = clients.ec2().get_paginator("describe_spot_instance_requests")
     asked: list[Any] = [{"Name": "status-code", "Values": list(_TAKEN)}]
     pages = requests.paginate(Filters=asked, PaginationConfig={"PageSize": _PAGE})
-    closed = [row for page in pages for row in part(page, "SpotInstanceRequests")]
-    return trouble_from(impaired, events, closed, now())
+    return [row for page in pages for row in part(page, "SpotInstanceRequests")]
 
 
 def _statuses(clients: Clients, name: str, values: Iterable[str]) -> list[Row]:

@@ -74,7 +74,7 @@ async def launches(ec2: AwsEc2, _: Clients) -> dict[str, Any]:
 async def machines(ec2: AwsEc2, _: Clients) -> dict[str, Any]:
     listed = sorted(await ec2.instances("demo"), key=lambda i: i.launched_at)
     ids = [i.id for i in listed]
-    trouble = await ec2.trouble(ids)
+    trouble = await ec2.trouble(ids, spot=True)
     return {
         "listed": [(i.type, i.zone, i.market, i.state, i.role) for i in listed],
         "impaired": [ids.index(i) for i in sorted(await ec2.impaired(ids))],

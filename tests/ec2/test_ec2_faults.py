@@ -41,7 +41,6 @@ def test_a_launch_of_fifty_machines_is_one_request_a_zone_and_rest_is_two_calls_
             "DescribeInstances": ticks,  # each tick
             "DescribeLaunchTemplates": ticks,
             "DescribeInstanceStatus": 3 * minutes,
-            "DescribeSpotInstanceRequests": minutes,
             "DescribeSubnets": pytest.approx(minutes, abs=1),
             "DescribeSpotPriceHistory": 1,
         }

@@ -101,7 +101,7 @@ def troubled(world: World) -> Callable[[Inside], Awaitable[tuple[Trouble, Troubl
         await at.ec2.create_template("demo", a_client_template())
         ids = [i.id for i in (await at.ec2.create_fleet(a_request(4))).instances]
         await at.clock.sleep(300)
-        before = await at.ec2.trouble(ids)
+        before = await at.ec2.trouble(ids, spot=True)
         lifecycle.crash(world.cloud, ids[0])
         scheduled.schedule(world.cloud, ids[1], scheduled.RETIREMENT, after=86_400)
         scheduled.schedule(world.cloud, ids[1], scheduled.REBOOT, after=5)
@@ -109,7 +109,7 @@ def troubled(world: World) -> Callable[[Inside], Awaitable[tuple[Trouble, Troubl
         interrupt(world.cloud, ids[2])
         await at.clock.sleep(5)
         assert world.state.ec2.instances[ids[2]].state == "running", "it still has its two minutes"
-        return before, await at.ec2.trouble(ids), ids
+        return before, await at.ec2.trouble(ids, spot=True), ids
 
     return work
 
@@ -126,6 +126,19 @@ def test_failed_checks_dates_and_closed_spot_requests_are_told_of_the_machines_a
     )
     assert dict(told.reclaimed) == {lost: "instance-terminated-no-capacity"}
     assert told.only([lost]).impaired == {}
+
+
+def test_without_spot_machines_spot_requests_are_not_asked_for() -> None:
+    """A document without spot is given no right to ask."""
+    world = a_world()
+
+    async def work(at: Inside) -> set[str]:
+        account = Ec2Wire(world, at.clock)
+        account.attach(shared_clients())
+        await AwsEc2(shared_clients(), at.clock.now, inline=True).trouble(["i-1"], spot=False)
+        return set(account.calls)
+
+    assert through("port", world, work) == {"DescribeInstanceStatus"}
 
 
 def test_both_doors_tell_the_same_trouble() -> None:
@@ -150,7 +163,7 @@ def test_what_changes_slowly_is_asked_for_seldom() -> None:
         ec2 = AwsEc2(shared_clients(), at.clock.now, inline=True)
         for _ in range(360):
             await ec2.supply(zones=ZONES, subnets=SUBNETS, known=load_catalogue().keys())
-            await ec2.trouble(["i-1"])
+            await ec2.trouble(["i-1"], spot=True)
             await at.clock.sleep(10)
         return Counter(account.calls)
 

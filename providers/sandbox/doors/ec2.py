@@ -125,7 +125,7 @@ class SandboxEc2:
             checked = [i for i in running if i.running_at is not None]
             return frozenset(i.id for i in checked if status_of(cloud, i) == "impaired")
 
-    async def trouble(self, instance_ids: Sequence[str]) -> Trouble:
+    async def trouble(self, instance_ids: Sequence[str], *, spot: bool) -> Trouble:
         """Tell what the account has against these running instances."""
         with self._request("DescribeInstanceStatus") as cloud:
             checked = running(cloud)
@@ -139,7 +139,7 @@ class SandboxEc2:
                     if status_of(cloud, i) == "impaired"
                 },
                 events=tuple(sorted(_events(checked), key=lambda event: (event.due, event.instance_id))),
-                reclaimed={i.id: status for i in spot_machines(cloud) if (status := request_status(i)) == TAKEN},
+                reclaimed={i.id: TAKEN for i in spot_machines(cloud) if spot and request_status(i) == TAKEN},
                 at=calendar.to_datetime(cloud.kernel.now),
             )
         return told.only(instance_ids)
