@@ -9,7 +9,7 @@ from itertools import groupby
 from reconciler.packing.candidate import Candidate
 from reconciler.packing.offers import Shelf
 from reconciler.packing.pack import Given, Machine, Missing, Packed, pack
-from reconciler.packing.spare import units
+from reconciler.packing.spare import units, unsettled
 from reconciler.packing.survey import Survey
 from reconciler.packing.wants import Want
 from schemas.document import Pool
@@ -56,7 +56,8 @@ def serve_with_spare(survey: Survey, wants: Sequence[Want]) -> Packed:
     lacking: list[Want] = []
     rooms = filled.rooms
     for pool in survey.pools:
-        for unit in units(pool, survey.snapshot) if survey.grows(pool) else ():
+        waits = not survey.grows(pool) or unsettled(survey.snapshot, pool.name)
+        for unit in () if waits else units(pool, survey.snapshot):
             spare = pack(survey.snapshot, (unit,), rooms, ())
             rooms = spare.rooms
             lacking += [_again(m) for m in spare.missing]

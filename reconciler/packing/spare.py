@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from reconciler.packing.wants import Want
 from schemas.document import Pool
 from schemas.world import Job, Resources, Snapshot, TaskGroup
 
 HEADROOM = "headroom"
+SETTLES_WITHIN = timedelta(minutes=3)  # a machine that takes longer to join is no reason to wait
+
+
+def unsettled(snapshot: Snapshot, pool: str) -> tuple[str, ...]:
+    """Name the claims of a pool on whose machines Nomad is about to place work: where it puts it decides what is left.
+
+    Bought meanwhile, headroom would be bought for an arrangement that never comes.
+    """
+    return tuple(
+        claim.name
+        for claim in snapshot.claims
+        if claim.pool == pool
+        and snapshot.observed_at - claim.asked_at < SETTLES_WITHIN
+        and any(content.job != HEADROOM for content in claim.contents)
+    )
 
 
 def units(pool: Pool, snapshot: Snapshot) -> tuple[Want, ...]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from reconciler.packing.pack import Missing, Packed, pack
 from reconciler.packing.serve import fill
-from reconciler.packing.spare import units
+from reconciler.packing.spare import units, unsettled
 from reconciler.packing.survey import Survey, survey
 from reconciler.packing.wants import demand
 from reconciler.packing.why import NO_PLACE, pool_blocker, reason_of
@@ -44,6 +44,12 @@ def _of_pool(ground: Survey, left: Packed, pool: Pool) -> Plan:
         missing += spare.missing
     if not missing:
         return Plan()
+    if claims := unsettled(ground.snapshot, pool.name):
+        message = (
+            f"{sum(m.copies for m in missing)} headroom units may be missing once work is placed on machines that join"
+            f" (claims {', '.join(claims)}): it is counted then"
+        )
+        return Plan.held(f"pool/{pool.name}", Reason.ON_ITS_WAY, message, passing=True)
     if not ground.grows(pool):
         return Plan(holds=tuple(_unmet(ground, pool, missing)))
     wanted = [replace(m.want, copies=m.copies) for m in missing]
