@@ -26,7 +26,7 @@ LONGEST_CALL: Final = 34.0
 
 READS: Final = frozenset(
     {
-        *("instances", "template_names", "template", "impaired", "trouble", "supply", "spot_prices", "addresses"),
+        *("instances", "template_names", "template", "impaired", "spot_prices", "addresses"),
         *("nodes", "jobs", "evaluations", "allocations", "node_pools", "broker_paused", "job_plan"),
         *("server_view", "autopilot", "raft_configuration", "members", "snapshot"),
         *("supply", "trouble"),
