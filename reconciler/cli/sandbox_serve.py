@@ -56,6 +56,8 @@ def _tell(ports: served.Ports, world: served.ServedWorld, speed: float) -> None:
     tell(f"the world {scenario}, seed {seed}, {pace}, until ^C or SIGTERM")
     tell(f"Nomad  port {ports.nomad}: all servers at 127.0.0.1, each agent at its own address 127.x.y.z")
     tell(f"AWS    port {ports.ec2}: EC2, SSM, prices, STS, and the interruption queue {ports.queue}")
+    if ports.nomad != _USUAL:
+        tell(f"       a document with servers looks for them at port {_USUAL}: give it nomad.address: {ports.balancer}")
     give("\n".join(f"export {name}={value}" for name, value in ports.environment.items()))
 
 

@@ -38,10 +38,15 @@ class Ports:
     region: str
 
     @property
+    def balancer(self) -> str:
+        """Give the URL that stands for all servers."""
+        return f"http://{LOOPBACK}:{self.nomad}"
+
+    @property
     def environment(self) -> dict[str, str]:
         """Give the variables with which the program, Nomad's CLI, boto3 and the AWS CLI find it."""
         return {
-            "NOMAD_ADDR": f"http://{LOOPBACK}:{self.nomad}",
+            "NOMAD_ADDR": self.balancer,
             "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{self.ec2}",
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
