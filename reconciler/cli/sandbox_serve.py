@@ -11,6 +11,8 @@ from reconciler.bootstrap import served
 from reconciler.cli.exits import HELD, UNREACHABLE, USAGE, ExitError
 from reconciler.cli.streams import give, tell
 
+_USUAL = 4646  # Nomad's port, at which a document without an address expects its servers
+
 
 def serve(scenario: str, *, nomad_port: int, ec2_port: int, state: str | None, seed: int | None, speed: float) -> None:
     """Serve a scenario, or the world that ``state`` holds, until SIGTERM or ^C; both end it with 0."""
