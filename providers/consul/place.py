@@ -25,6 +25,7 @@ SLACK: Final = 10.0
 ONCE: Final = 20.0
 ATTEMPTS: Final = 3
 PAUSE_FIRST, PAUSE_MOST = 1.0, 60.0
+POLL: Final = 10.0
 SPIN: Final = 1.0
 """At most one answer in so many seconds: the watch of an empty prefix wakes at any write to Consul."""
 
@@ -85,6 +86,8 @@ class ConsulPlace:
                     known, troubles = self._after(known, listing)
                     texts = Texts(of=self._named(known), troubles=troubles)
                     pause = max(0.0, self.spin - (anyio.current_time() - asked)) if told is not None else 0.0
+                    if index == 0:  # nothing to wait by: somebody in between takes Consul's headers away
+                        pause = POLL
                 if texts != told:
                     told = texts
                     yield texts

@@ -20,7 +20,7 @@ from schemas.document import ClusterGroup
 from schemas.document.load import load
 from support.booted import files_of
 from support.builders import GROUP, a_catalogue, a_group, a_pool
-from support.typed import ROOT, reconcile
+from support.typed import ROOT, reconcile_here
 
 ROOMS = ("aws", "ec2", "events", "prices")
 """Where the program talks to AWS."""
@@ -191,7 +191,7 @@ def test_the_examples_fit_into_managed_policies() -> None:
 
 @pytest.mark.parametrize("part", ["reconciler", "machines", "nomad"])
 def test_the_policies_of_the_production_example(part: str, golden: Any) -> None:
-    typed = reconcile("iam", "-f", "specs/examples/production.yaml", "--only", part, "--account", "123456789012")
+    typed = reconcile_here("iam", "-f", "specs/examples/production.yaml", "--only", part, "--account", "123456789012")
 
     assert typed.code == 0
     suffix = "hcl" if part == "nomad" else "json"
