@@ -20,7 +20,7 @@ from schemas.document import ClusterGroup
 from support.booted import Machine
 from support.builders import a_catalogue, a_group, a_pool
 from support.certificates import Authority
-from support.real_nomad import NOMAD, _dying_with_us, _free_net, needs_nomad
+from support.real_nomad import NOMAD, _dying_with_us, free_net, needs_nomad
 
 pytestmark = needs_nomad
 
@@ -141,7 +141,7 @@ def asked(address: str, path: str) -> Any:
 @pytest.mark.xdist_group("real nomad from user data")
 def test_agents_started_from_what_is_rendered_join_and_say_what_was_planned(tmp_path: Path) -> None:
     """Only addresses and directories are a test's: loopback in place of the join tag's machines."""
-    net = _free_net()
+    net = free_net()
     server_at, client_at = f"{net}.1", f"{net}.101"
     join = {"server_join": {"retry_join": [server_at], "retry_interval": "1s"}}
     quiet = {"fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean,cni,consul,vault"}

@@ -205,7 +205,7 @@ def started(
 ) -> Iterator[RealCluster]:
     """Start a cluster; with ``wait`` until it leads and all clients are ready."""
     folder = Path(tempfile.mkdtemp(prefix="nomad-"))
-    cluster = RealCluster(folder, _free_net(), servers, extra or {})
+    cluster = RealCluster(folder, free_net(), servers, extra or {})
     try:
         for _ in range(servers):
             cluster.start_server()
@@ -239,7 +239,7 @@ def _dying_with_us() -> Sequence[str]:
     return [found, "--pdeathsig", "KILL", "--"] if found else []
 
 
-def _free_net() -> str:
+def free_net() -> str:
     """Give a loopback network of our own: several runs on one machine do not meet, nor do clusters of one run."""
     high, low = divmod(os.getpid() * 7 + next(_NETS), 250)
     return f"127.{50 + high % 200}.{low + 1}"
