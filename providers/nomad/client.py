@@ -150,7 +150,8 @@ class NomadCluster(ServerCalls, AclCalls):
     async def _caught_up(self, index: int) -> bool:
         """Let the event stream tell what changed up to ``index``, if it can vouch for it."""
         follower = self._memory.follower
-        changed = await follower.reached(index) if follower is not None else None
+        where = {namespace for namespace, _ in self._memory.jobs}
+        changed = await follower.reached(index, where) if follower is not None else None
         return changed is not None and self._memory.apply(changed, index)
 
     async def _learn_node(self, node_id: str) -> None:

@@ -2,13 +2,14 @@
 
 Only what is provably complete counts: the stream must begin at or before the index of the full read that it continues
 (a server whose buffer no longer reaches back starts later, without a word), and must have come as far as the table is
-now. Anything else is a reason to read in full; silence and broken streams are (facts nomad §1.8).
+now. Anything else is a reason to read in full; silence and broken streams are (facts nomad §1.8). A subscription to all
+namespaces is one to those that there are when it is opened, so work in any other one ends it.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import anyio
@@ -16,7 +17,7 @@ import msgspec
 
 from providers.http import HttpError
 from providers.nomad.channel import Channel
-from providers.nomad.shapes import AllocationStub
+from providers.nomad.shapes import AllocationStub, objects
 from schemas.faults import Fault
 
 SILENCE = 35.0  # seconds; heartbeats come every 30
@@ -52,9 +53,11 @@ class Follower:
     index: int = 0
     whole: bool = False  # its first line proved that nothing was left out since it was opened
     running: bool = False
+    namespaces: frozenset[str] = frozenset()  # those of which it tells
     changed: dict[str, AllocationStub] = field(default_factory=dict)
     _moved: anyio.Event = field(default_factory=anyio.Event)
     _restart: anyio.Event = field(default_factory=anyio.Event)
+    _stream: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
     def begin(self, index: int) -> None:
         """Continue a full read as of ``index``; an unbroken stream goes on as it is."""
@@ -66,10 +69,16 @@ class Follower:
         self.since = self.index = index
         self._restart.set()
 
-    async def reached(self, index: int) -> Sequence[AllocationStub] | None:
-        """Give what changed up to ``index``, once; None when the stream cannot vouch for it."""
+    async def reached(self, index: int, namespaces: Collection[str]) -> Sequence[AllocationStub] | None:
+        """Give what changed up to ``index``, once; None when the stream cannot vouch for it.
+
+        ``namespaces``: where there is work, as far as is known.
+        """
+        if self.whole and not self.namespaces.issuperset(namespaces):
+            self.whole = False
+            self._stream.cancel()
         with anyio.move_on_after(CATCH_UP):
-            while self.index < index:
+            while self.whole and self.index < index:
                 await self._moved.wait()
         if not self.whole or self.index < index:
             return None
@@ -82,12 +91,14 @@ class Follower:
         while True:
             await self._restart.wait()
             self._restart = anyio.Event()
-            with contextlib.suppress(HttpError, Fault, msgspec.MsgspecError):
+            with contextlib.suppress(HttpError, Fault, msgspec.MsgspecError), anyio.CancelScope() as self._stream:
                 await self._follow()
             self.whole = False
             await anyio.sleep(AGAIN)
 
     async def _follow(self) -> None:
+        names = await self.channel.read("/v1/namespaces", decode=lambda a: objects(a, "Name"))
+        self.namespaces = frozenset(one["Name"] for one in names)
         topics = (("topic", "Allocation"), ("topic", "Evaluation"))  # a plan that moves nothing moves the table's index
         query = (*topics, ("namespace", "*"), ("index", str(max(1, self.since - OVERLAP))))
         async with self.channel.lines("/v1/event/stream", query, idle=SILENCE) as (status, lines):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import count
 
 import anyio
 import pytest
@@ -19,6 +20,7 @@ from support.real_nomad import needs_nomad
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 
 On = Callable[[Work], None]
+_NAMES = count()
 
 
 @pytest.fixture(
@@ -502,9 +504,22 @@ def test_a_large_table_is_kept_by_the_event_stream(on: On, monkeypatch: pytest.M
         await site.cluster.jobs()
         await site.cluster.allocations()
         read_at = site.cluster._memory.allocations.read_at
-        for count in (5, 2, 4):
-            await site.register(site.job("web", count=count))
-            await site.running("web", count)
+        for copies in (5, 2, 4):
+            await site.register(site.job("web", count=copies))
+            await site.running("web", copies)
         assert site.cluster._memory.allocations.read_at == read_at
+
+        name = f"later-{next(_NAMES)}"  # a stream tells of the namespaces that were there at its beginning
+        write = site.cluster.channel.write
+        await write("PUT", f"/v1/namespace/{name}", body={"Name": name})
+        await write("PUT", "/v1/jobs", body={"Job": site.job("theirs", Namespace=name)})
+
+        async def seen() -> bool:
+            await site.register(site.job("web", count=3 + next(_NAMES) % 2))  # other things happen too
+            await site.cluster.jobs()
+            return len(await site.copies("theirs")) == 1
+
+        assert await site.until(seen, "the work of a new namespace is seen") < 10
+        await write("DELETE", "/v1/job/theirs", (("namespace", name), ("purge", "true")))
 
     on(work)

@@ -88,6 +88,29 @@ def test_work_of_a_job_that_is_not_known_yet_is_read_in_full() -> None:
     running(work, between=Counted)
 
 
+def test_a_namespace_that_was_made_later_is_not_missed() -> None:
+    async def work(wired: Running) -> None:
+        cluster, count = wired.real.at(wired.hosts), counted_by(wired)
+        await cluster.jobs()
+        await same(wired, cluster)
+        await change(wired, count=6)
+        await same(wired, cluster)
+        assert count.whole == 1
+        wired.world.nomad.api.put_namespace({"Name": "later"})
+        wired.world.nomad.api.register_job({"Job": {**a_job("theirs"), "Namespace": "later"}})
+        await change(wired, count=5)  # which is told, with a higher index
+        await cluster.jobs()
+        await same(wired, cluster)
+        assert count.whole == 2
+        await wait(wired, 10)  # the stream is opened anew, and tells of it too
+        wired.world.nomad.api.register_job({"Job": {**a_job("theirs", count=3), "Namespace": "later"}})
+        await wait(wired, 20)
+        await same(wired, cluster)
+        assert count.whole == 2
+
+    running(work, between=Counted)
+
+
 def test_a_gap_in_the_server_s_buffer_is_noticed_and_read_over(monkeypatch: pytest.MonkeyPatch) -> None:
     async def work(wired: Running) -> None:
         cluster, count = wired.real.at(wired.hosts), counted_by(wired)

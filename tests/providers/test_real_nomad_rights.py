@@ -214,6 +214,11 @@ def test_a_stream_that_is_refused_is_silence_and_the_table_is_read_in_full(
 ) -> None:
     monkeypatch.setattr(client, "LARGE", 0)
 
+    async def another(nomad: NomadCluster) -> None:
+        await nomad.channel.write("PUT", "/v1/namespace/secret", body={"Name": "secret"})
+
+    guarded.asked(another, token=SECRET)
+
     async def work(nomad: NomadCluster) -> None:
         await nomad.allocations()
         assert nomad._memory.follower is not None

@@ -99,7 +99,8 @@ class NomadWire:
             no = f'Unable to parse index: strconv.Atoi: parsing "{text}": invalid syntax'
             await _send(_refused(400, no), send, path="", zipped=False)
             return
-        wanted = events.Wanted.read(query.get("topic", ()), query.get("namespace", ["default"])[0])
+        there = self._world.nomad.state.namespaces
+        wanted = events.Wanted.read(query.get("topic", ()), query.get("namespace", ["default"])[0], there)
         tail = events.Tail(catch_up(self._world, self._clock), wanted, int(text))
         pairs = [(name.encode(), value.encode()) for name, value in {**events.HEAD, "Vary": "Accept-Encoding"}.items()]
         await send({"type": "http.response.start", "status": 200, "headers": pairs})

@@ -28,24 +28,27 @@ _TABLES = ("nodes", "evals", "allocs", "jobs", "deployment")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The topics of a subscription: each with keys, or with all of them."""
+    """The topics of a subscription: each with keys, or with all of them; and the namespaces of which it tells."""
 
     topics: Mapping[str, frozenset[str]]
-    namespace: str
+    namespaces: frozenset[str]
 
     @classmethod
-    def read(cls, topics: Sequence[str], namespace: str) -> Wanted:
-        """Read ``topic`` parameters: ``Node``, ``Allocation:*``, ``Evaluation:web``; none is everything."""
+    def read(cls, topics: Sequence[str], namespace: str, there: Iterable[str]) -> Wanted:
+        """Read ``topic`` parameters: ``Node``, ``Allocation:*``, ``Evaluation:web``; none is everything.
+
+        Namespace ``*`` is those that are there now: what is made later is not told (``nomad/event_endpoint.go``).
+        """
         found: dict[str, frozenset[str]] = {}
         for text in topics or ("*",):
             name, _, key = text.partition(":")
             found[name] = found.get(name, frozenset()) | {key or "*"}
-        return cls(found, namespace)
+        return cls(found, frozenset(there if namespace == "*" else (namespace,)))
 
     def takes(self, event: Json) -> bool:
         """Whether an event is of this subscription."""
         keys = self.topics.get(event["Topic"], frozenset()) | self.topics.get("*", frozenset())
-        if self.namespace not in {"*", event["Namespace"]} and event["Namespace"]:
+        if event["Namespace"] and event["Namespace"] not in self.namespaces:
             return False
         return "*" in keys or bool(keys & {event["Key"], *(event["FilterKeys"] or ())})
 
