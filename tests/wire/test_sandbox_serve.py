@@ -77,10 +77,23 @@ def test_boto3_sees_the_same_account(served: Served) -> None:
     (image,) = client("ec2").describe_images(ImageIds=["ami-0123"])["Images"]
     assert image["Architecture"] == "x86_64"
     assert client("ssm").get_parameter(Name="/company/nomad-arm64")["Parameter"]["Value"] == "ami-0456"
+    quota = client("service-quotas").get_service_quota(ServiceCode="ec2", QuotaCode="L-1216C47A")["Quota"]["Value"]
+    assert quota > 0
+    profile = client("iam").get_instance_profile(InstanceProfileName="nomad-node")["InstanceProfile"]
+    assert profile["Roles"][0]["RoleName"] == "nomad-node"
     queue = f"{served.env['AWS_ENDPOINT_URL']}/123456789012/interruptions"
     assert client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]["QueueArn"]
     with pytest.raises(client("sqs").exceptions.QueueDoesNotExist):
         client("sqs").receive_message(QueueUrl=queue + "-other")
+
+
+def test_the_look_before_the_first_launch_finds_nothing_wrong_there(served: Served, document: Path) -> None:
+    looked = typed(served, "validate", "--online", "-f", str(document), "-o", "json")
+
+    checks = [check for group in json.loads(looked.out)["groups"] for check in group["checks"] if check["at"] == "aws"]
+    not_ok = {check["what"] for check in checks if check["verdict"] != "ok"}
+    assert not_ok <= {"launching fleets"}, "which needs a launch template"
+    assert len(checks) > 10
 
 
 def test_only_this_machine_is_served(served: Served) -> None:

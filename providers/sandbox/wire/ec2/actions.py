@@ -18,9 +18,12 @@ from providers.sandbox.wire.ec2.listing import Asked, Values, matches, page, tag
 from providers.sandbox.wire.ec2.region import (
     describe_images,
     describe_offerings,
+    describe_regions,
+    describe_security_groups,
     describe_spot_prices,
     describe_subnets,
     describe_types,
+    describe_zones,
 )
 from providers.sandbox.wire.ec2.statuses import describe_requests, describe_status
 from providers.sandbox.world.ec2.context import Cloud
@@ -154,6 +157,7 @@ ACTIONS: Final[Mapping[str, Callable[[Cloud, Asked], Values]]] = {
     "CreateLaunchTemplate": _create_template,
     "DeleteLaunchTemplate": _delete_template,
     "DescribeAddresses": describe_addresses,
+    "DescribeAvailabilityZones": describe_zones,
     "DescribeImages": describe_images,
     "DescribeInstanceAttribute": describe_attribute,
     "DescribeInstanceStatus": describe_status,
@@ -162,6 +166,8 @@ ACTIONS: Final[Mapping[str, Callable[[Cloud, Asked], Values]]] = {
     "DescribeInstances": _describe_instances,
     "DescribeLaunchTemplateVersions": _describe_versions,
     "DescribeLaunchTemplates": _describe_templates,
+    "DescribeRegions": describe_regions,
+    "DescribeSecurityGroups": describe_security_groups,
     "DescribeSpotInstanceRequests": describe_requests,
     "DescribeSpotPriceHistory": describe_spot_prices,
     "DescribeSubnets": describe_subnets,

@@ -59,8 +59,8 @@ class Ec2Wire:
             case "ec2":
                 status, xml = self.answer(asked.body)
                 return Told(body=xml, status=status)
-            case "sts":
-                return services.caller_identity(f"request-{len(self.calls)}")
+            case "sts" | "iam":
+                return services.about_oneself(self._cloud, asked, f"request-{len(self.calls)}")
             case _:
                 try:
                     return services.answer(self._cloud, asked)

@@ -75,6 +75,30 @@ def describe_subnets(cloud: Cloud, asked: Asked) -> Values:
     }
 
 
+def describe_security_groups(cloud: Cloud, asked: Asked) -> Values:
+    """List security groups."""
+    for group in asked.get("GroupIds", ()):
+        if group not in cloud.state.security_groups:
+            raise Ec2Error("InvalidGroup.NotFound", f"The security group '{group}' does not exist")
+    found = [g for g in cloud.state.security_groups if g in asked.get("GroupIds", cloud.state.security_groups)]
+    wanted = [g for g in found if matches(asked, {}, {"group-id": g, "group-name": g}.__getitem__)]
+    shown, more = page(wanted, asked)
+    return {"SecurityGroups": [{"GroupId": g, "GroupName": g, "Description": g} for g in shown], **more}
+
+
+def describe_zones(cloud: Cloud, _: Asked) -> Values:
+    """List the zones of the account's one region."""
+    region = cloud.state.region
+    return {
+        "AvailabilityZones": [{"ZoneName": z, "State": "available", "RegionName": region} for z in cloud.state.zones]
+    }
+
+
+def describe_regions(cloud: Cloud, _: Asked) -> Values:
+    """List the account's one region."""
+    return {"Regions": [{"RegionName": cloud.state.region, "OptInStatus": "opt-in-not-required"}]}
+
+
 def describe_offerings(cloud: Cloud, asked: Asked) -> Values:
     """List which zone has which type."""
     if asked.get("LocationType") != "availability-zone":

@@ -9,7 +9,8 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
+from xml.sax.saxutils import escape
 
 from providers.sandbox.wire.ec2.request import Asked, ServiceError, Told, Values, in_json
 from providers.sandbox.world.ec2 import messages
@@ -18,6 +19,19 @@ from providers.sandbox.world.ec2.context import Cloud
 ACCOUNT: Final = "123456789012"
 QUEUE: Final = "interruptions"
 _AT_ONCE: Final = 10
+_AMPLE: Final = 100_000  # vCPUs
+_QUOTAS: Final = {  # code: market and class
+    "L-1216C47A": ("on-demand", "standard"),
+    "L-34B43A08": ("spot", "standard"),
+    "L-DB2E81BA": ("on-demand", "g"),
+    "L-3819A6DF": ("spot", "g"),
+    "L-417A185B": ("on-demand", "p"),
+    "L-7212CCBC": ("spot", "p"),
+    "L-7295265B": ("on-demand", "x"),
+    "L-E3A00192": ("spot", "x"),
+    "L-1945791B": ("on-demand", "inf"),
+    "L-B5D1601B": ("spot", "inf"),
+}
 _GONE = "AWS.SimpleQueueService.NonExistentQueue"
 
 Answer = Callable[[Cloud, Mapping[str, Any]], Values]
@@ -38,14 +52,38 @@ def waits(asked: Asked) -> float:
     return min(20.0, float(asked.json().get("WaitTimeSeconds") or 0))
 
 
-def caller_identity(request_id: str) -> Told:
-    """Answer STS, which everybody asks who he is."""
-    arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/sandbox/reconcile"
-    who = f"<Arn>{arn}</Arn><UserId>AROASANDBOX:reconcile</UserId><Account>{ACCOUNT}</Account>"
+def about_oneself(cloud: Cloud, asked: Asked, request_id: str) -> Told:
+    """Answer STS, which everybody asks who he is, and IAM, which has any instance profile that one asks for."""
+    form = {key: value for key, (value, *_) in parse_qs(asked.body.decode()).items()}
     meta = f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>"
-    name = "GetCallerIdentity"
-    text = f"<{name}Response><{name}Result>{who}</{name}Result>{meta}</{name}Response>"
-    return Told(body=text.encode())
+    match form.get("Action", ""):
+        case "GetCallerIdentity":
+            arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/sandbox/reconcile"
+            inside = f"<Arn>{arn}</Arn><UserId>AROASANDBOX:reconcile</UserId><Account>{ACCOUNT}</Account>"
+        case "GetInstanceProfile":
+            name = escape(form.get("InstanceProfileName", ""))
+            role = f"<Roles><member>{_role(name)}</member></Roles>"
+            inside = f"<InstanceProfile>{role}<InstanceProfileName>{name}</InstanceProfileName></InstanceProfile>"
+        case "GetRole" if cloud.state.spot_role or not form.get("RoleName", "").endswith("ForEC2Spot"):
+            inside = f"<Role>{_role(escape(form.get('RoleName', '')))}</Role>"
+        case "GetRole":
+            told = f"The role with name {escape(form.get('RoleName', ''))} cannot be found."
+            return _no("NoSuchEntity", told, request_id, status=404)
+        case other:
+            return _no("InvalidAction", f"{escape(other)} is not simulated", request_id)
+    action = form["Action"]
+    return Told(body=f"<{action}Response><{action}Result>{inside}</{action}Result>{meta}</{action}Response>".encode())
+
+
+def _role(name: str) -> str:
+    return f"<RoleName>{name}</RoleName><RoleId>AROASANDBOX</RoleId><Arn>arn:aws:iam::{ACCOUNT}:role/{name}</Arn>"
+
+
+def _no(code: str, message: str, request_id: str, *, status: int = 400) -> Told:
+    error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
+    return Told(
+        body=f"<ErrorResponse>{error}<RequestId>{request_id}</RequestId></ErrorResponse>".encode(), status=status
+    )
 
 
 # --- the queue
@@ -145,6 +183,16 @@ def _products(cloud: Cloud, asked: Mapping[str, Any]) -> Values:
     return {"FormatVersion": "aws_v1", "PriceList": rows[start : start + size], **more}
 
 
+def _quota(cloud: Cloud, asked: Mapping[str, Any]) -> Values:
+    """Give a quota of running vCPUs; what the scenario does not bound is ample."""
+    code = str(asked.get("QuotaCode") or "")
+    if code not in _QUOTAS:
+        raise ServiceError("NoSuchResourceException", f"there is no quota {code}")
+    market, family = _QUOTAS[code]
+    bound = next((q.vcpus_max for q in cloud.state.quotas if (q.market, q.family) == (market, family)), _AMPLE)
+    return {"Quota": {"ServiceCode": "ec2", "QuotaCode": code, "Value": float(bound), "Unit": "None"}}
+
+
 def _product(kind: str, usd: float) -> Values:
     dimension = {"unit": "Hrs", "pricePerUnit": {"USD": f"{usd:.10f}"}}
     terms = {"OnDemand": {f"{kind}.offer": {"priceDimensions": {f"{kind}.rate": dimension}}}}
@@ -159,4 +207,5 @@ _SERVICES: Final[Mapping[str, Answer]] = {
     "AmazonSQS.GetQueueAttributes": _queue_attributes,
     "AmazonSSM.GetParameter": _parameter,
     "AWSPriceListService.GetProducts": _products,
+    "ServiceQuotasV20190624.GetServiceQuota": _quota,
 }
