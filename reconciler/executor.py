@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from reconciler.errors import GuardError
-from reconciler.guards import guard_forming, guard_giving_up, guard_launch, guard_marker, guard_unused
+from reconciler.guards import guard_forming, guard_garbage, guard_giving_up, guard_launch, guard_marker, guard_unused
 from reconciler.journal import Intent, Journal, begun, finished
 from reconciler.packing.refusals import refusals
 from reconciler.ports import Clock, Ec2, Nomad, SnapshotPlace
@@ -21,6 +21,7 @@ from schemas.plan import (
     CreateNodePool,
     CreateTemplate,
     DeleteTemplate,
+    EndMachine,
     ForgetMember,
     FormingAction,
     FormServer,
@@ -29,6 +30,7 @@ from schemas.plan import (
     Launch,
     MarkFormed,
     Outcome,
+    PoolAction,
     Result,
     ServerAction,
     UpkeepAction,
@@ -99,9 +101,7 @@ class Executor:
     def _servers(self) -> ServerEffects:
         return ServerEffects(group=self.group, clock=self.clock, ec2=self.ec2, nomad=self.nomad, journal=self.journal)
 
-    async def _perform(
-        self, action: FormingAction | CreateNodePool | CreateTemplate | DeleteTemplate
-    ) -> tuple[Instance, ...]:
+    async def _perform(self, action: FormingAction | PoolAction) -> tuple[Instance, ...]:
         """Carry out what needs no intent, as asking for it twice is asking once; give the machines that came of it."""
         match action:
             case FormServer():
@@ -121,9 +121,18 @@ class Executor:
             case DeleteTemplate():
                 guard_unused(action, self.journal.ledger)
                 await self.ec2.delete_template(action.name)
+            case EndMachine():
+                await self._end(action)
             case _:
                 assert_never(action)
         return ()
+
+    async def _end(self, action: EndMachine) -> None:
+        """End a machine that on a fresh look is still explained by nothing: EC2 and Nomad are asked again."""
+        ledger = self.journal.ledger
+        instances, nodes = await self.ec2.instances(self.group.metadata.name), await self.nomad.nodes()
+        if guard_garbage(action, instances, nodes, ledger):
+            await self.ec2.terminate([action.instance_id])
 
     # --- launches ----------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from reconciler.errors import GuardError, QuorumAtRiskError
 from reconciler.journal import Ledger
 from reconciler.packing.census import clients_by_pool
+from reconciler.reconcilers.garbage import given_out
 from reconciler.reconcilers.servers import alone, not_to_be_given_up, quorum_missing
 from reconciler.reconcilers.servers.health import Quorum, ServerHealth, assess, live_servers
 from reconciler.reconcilers.servers.steps import added, unready, without
@@ -19,6 +20,7 @@ from schemas.names import formed_marker, parse_server_claim
 from schemas.plan import (
     AddServer,
     DeleteTemplate,
+    EndMachine,
     FormServer,
     GiveUpForming,
     Launch,
@@ -30,7 +32,7 @@ from schemas.plan import (
     TransferLeadership,
 )
 from schemas.servers import StepKind
-from schemas.world import TAG_STORE, Instance, Role, ServerView, Snapshot
+from schemas.world import TAG_STORE, Instance, Node, Role, ServerView, Snapshot
 
 
 def guard_launch(action: Launch, fresh: Snapshot, group: ClusterGroup) -> None:
@@ -55,6 +57,30 @@ def guard_unused(action: DeleteTemplate, ledger: Ledger | None) -> None:
     asked = {intent.action.template for intent in ledger.intents} | ({step.template} if step else set())
     if action.name in asked:
         raise GuardError(key=action.key, why="a launch that was not answered yet was asked for with it")
+
+
+def guard_garbage(
+    action: EndMachine, instances: Sequence[Instance], nodes: Sequence[Node], ledger: Ledger | None
+) -> bool:
+    """Refuse to end a machine that something explains by now; False: it ends already, or is gone."""
+    if ledger is None:
+        raise GuardError(key=action.key, why="the journal is not known")
+    found = next((i for i in instances if i.id == action.instance_id), None)
+    if found is None or not found.live:
+        return False
+    if found.role != Role.CLIENT:
+        raise GuardError(key=action.key, why=f"it is no client, its role is {found.role or 'not told'}")
+    if found.tags.get(TAG_STORE) != ledger.store_id:
+        raise GuardError(key=action.key, why=f"it is not of this store, {ledger.store_id}")
+    if found.state == "stopped":
+        return True
+    if any(node.instance_id == found.id for node in nodes):
+        raise GuardError(key=action.key, why="it has a node in Nomad now")
+    if found.claim in {claim.name for claim in ledger.claims}:
+        raise GuardError(key=action.key, why=f"the journal knows its claim {found.claim}")
+    if given_out(found, ledger.ordinals):
+        raise GuardError(key=action.key, why=f"the journal gave out its claim {found.claim}")
+    return True
 
 
 def guard_forming(action: FormServer, templates: frozenset[str], instances: Sequence[Instance]) -> None:

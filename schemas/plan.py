@@ -30,6 +30,7 @@ class Reason(StrEnum):
     OUTDATED = "Outdated"
     MARKED = "Marked"
     UNUSED = "Unused"
+    GARBAGE = "Garbage"
     SPREAD = "Spread"
     SCHEDULED = "Scheduled"
     # why it is not done, though it will be soon without anybody's help
@@ -453,6 +454,25 @@ class DeleteTemplate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EndMachine:
+    """End a client's machine that nothing explains; one that ends already is ended."""
+
+    instance_id: str
+    reason: str
+    price: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """By machine."""
+        return f"end/{self.instance_id}"
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return f"node/{self.instance_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """Ask EC2 for ``count`` machines under a claim chosen beforehand; asking twice for a claim is asking once."""
 
@@ -498,7 +518,10 @@ class Launch:
 ServerAction = AddServer | TransferLeadership | TerminateServer | RemovePeer
 FormingAction = FormServer | IntroduceServers | GiveUpForming | ForgetMember | MarkFormed
 UpkeepAction = SaveSnapshot | GiveAddress | BootstrapAcl
-Action = FormingAction | ServerAction | UpkeepAction | CreateNodePool | CreateTemplate | DeleteTemplate | Launch
+RemovalAction = EndMachine
+"""What takes a client away: never while the servers are frozen."""
+PoolAction = CreateNodePool | CreateTemplate | DeleteTemplate | RemovalAction
+Action = FormingAction | ServerAction | UpkeepAction | PoolAction | Launch
 
 
 def to_builtins(action: Action) -> dict[str, Any]:

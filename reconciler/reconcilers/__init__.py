@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reconciler.reconcilers.demand import plan_demand
+from reconciler.reconcilers.garbage import plan_garbage
 from reconciler.reconcilers.growth import after
 from reconciler.reconcilers.headroom import plan_headroom
 from reconciler.reconcilers.node_pools import plan_node_pools
@@ -25,6 +26,7 @@ RECONCILERS: tuple[tuple[str, Reconcile], ...] = (
     ("demand", plan_demand),
     ("headroom", plan_headroom),
     ("size", plan_size),
+    ("garbage", plan_garbage),
     ("templates", plan_templates),
 )
 

@@ -15,6 +15,7 @@ from schemas.plan import (
     CreateNodePool,
     CreateTemplate,
     DeleteTemplate,
+    EndMachine,
     ForgetMember,
     FormServer,
     GiveAddress,
@@ -138,6 +139,8 @@ def act_of(action: Action) -> Act:
             return _act(action, Reason.MISSING, what, pool=action.pool)
         case DeleteTemplate():
             return _act(action, Reason.UNUSED, f"delete the launch template {action.name}")
+        case EndMachine():
+            return _act(action, Reason.GARBAGE, f"end machine {action.instance_id}")
         case Launch():
             return _act(
                 action,
