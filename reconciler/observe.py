@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from reconciler.journal import Ledger
 from reconciler.packing.census import ended, settled
 from reconciler.ports import Clock, Ec2, Nomad, NomadDoor
 from reconciler.surroundings import Surroundings, look_around
-from reconciler.witnesses import Witnesses
+from reconciler.witnesses import LastLook, Witnesses
 from schemas.catalogue import Catalogue
 from schemas.document import ClusterGroup
 from schemas.faults import Fault, Source
@@ -48,6 +48,7 @@ class Observer:
     ec2: Ec2
     door: NomadDoor
     management: NomadDoor  # the same cluster, with a token that may ask about raft
+    _last: LastLook = field(default_factory=LastLook)
     _known: tuple[str, ...] = ()  # where Nomad was, for as long as EC2 is silent
 
     async def ground(self) -> Ground:
@@ -76,7 +77,7 @@ class Observer:
         if store_fault is not None:
             asked.unanswered[Source.STORE] = store_fault
         nomad = self.door.at(ground.addresses)
-        views, look = await self._ask_servers(self.management.at(ground.addresses), ground)
+        views, look = await self._ask_servers(self.management.at(ground.addresses), ground, ledger)
         found = await self._ask_nomad(asked, nomad, ground.addresses)
         return Snapshot(
             observed_at=now,
@@ -108,11 +109,15 @@ class Observer:
         running = [i for i in instances if i.role == Role.SERVER and i.state == "running"]
         return tuple(i.private_ip for i in sorted(running, key=lambda i: (i.launched_at, i.private_ip)))
 
-    async def _ask_servers(self, nomad: Nomad, ground: Ground) -> tuple[tuple[ServerView, ...], ServersLook]:
+    async def _ask_servers(
+        self, nomad: Nomad, ground: Ground, ledger: Ledger | None
+    ) -> tuple[tuple[ServerView, ...], ServersLook]:
         """Ask all witnesses about the servers; while they form there is no leader yet to be asked."""
         if self.group.spec.servers is None:
             return (), ServersLook()
-        witnesses = Witnesses(clock=self.clock, ec2=self.ec2, nomad=nomad)
+        record = ledger.servers if ledger else ServersRecord()
+        calm = record.step is None and not record.failing and record.frozen is None
+        witnesses = Witnesses(clock=self.clock, ec2=self.ec2, nomad=nomad, last=self._last if calm else None)
         if formed_marker(self.group.metadata.name) not in ground.templates:
             return await witnesses.forming(ground.instances)
         return await witnesses.look(ground.instances)

@@ -2,13 +2,15 @@
 
 One look at n servers costs 4n + 2 reads: leader, raft, members and health of each at its own address, then autopilot
 and raft's configuration of the leader. On suspicion autopilot is asked once more, seconds later, and EC2's status
-checks too; where no agent can be asked at its own address, gossip of whoever answers.
+checks too; where no agent can be asked at its own address, gossip of whoever answers. While all is calm each server is
+asked itself every ``CALM`` seconds only, and a look between costs the leader's 2 reads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import anyio
 
@@ -17,16 +19,36 @@ from schemas.faults import Fault
 from schemas.servers import Autopilot, Member
 from schemas.world import Instance, RaftPeer, Role, ServersLook, ServerView
 
+CALM = timedelta(seconds=30)  # so long what servers said of themselves stands, while their leader says the same
+AGENT_READS = 4  # leader, raft, members, health
 APART = 3.0  # seconds between two looks: autopilot hears from every living server in between
+
+
+@dataclass(slots=True)
+class LastLook:
+    """What each server said of itself when it was last asked; a memory that saves reads, and decides nothing."""
+
+    at: datetime | None = None
+    views: tuple[ServerView, ...] = ()
+    raft: tuple[RaftPeer, ...] | None = None
+
+    def stands(
+        self, addresses: Sequence[str], autopilot: Autopilot | None, raft: tuple[RaftPeer, ...] | None, now: datetime
+    ) -> bool:
+        """Tell whether nothing speaks against it: it is young, of the same servers, and their leader says the same."""
+        young = self.at is not None and now - self.at < CALM
+        same = raft is not None and raft == self.raft and [v.address for v in self.views] == list(addresses)
+        return young and same and not _suspicious(self.views, autopilot)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Witnesses:
-    """Looks at the servers of one group."""
+    """Looks at the servers of one group; ``last``: what may stand for a look at each, None: each is always asked."""
 
     clock: Clock
     ec2: Ec2
     nomad: Nomad
+    last: LastLook | None = None
 
     async def views(self, addresses: Sequence[str]) -> tuple[ServerView, ...]:
         """Ask each server at its own address, all at once."""
@@ -53,23 +75,37 @@ class Witnesses:
     ) -> tuple[tuple[ServerView, ...], ServersLook]:
         """Ask all witnesses about the servers among these instances; ``twice``: see who moves, suspicion or none."""
         servers = [i for i in instances if i.role == Role.SERVER and i.private_ip and i.state != "terminated"]
-        views = await self.views(sorted({i.private_ip for i in servers if i.state != "stopped"}))
+        addresses = sorted({i.private_ip for i in servers if i.state != "stopped"})
         faults: list[str] = []
-        autopilot, raft = await self._autopilot(faults), await self._raft(faults)
+        if self.last is not None and not twice:
+            autopilot, raft = await self._autopilot(faults), await self._raft(faults)
+            if self.last.stands(addresses, autopilot, raft, self.clock.now()):
+                return self.last.views, ServersLook(autopilot=autopilot, raft=raft, reads=2)
+            views = await self.views(addresses)
+        else:
+            views = await self.views(addresses)
+            autopilot, raft = await self._autopilot(faults), await self._raft(faults)
         earlier = None
         suspicious = _suspicious(views, autopilot)
+        reads = AGENT_READS * len(views) + 2
         if autopilot is not None and (twice or suspicious):
             await self.clock.sleep(APART)
             earlier, autopilot = autopilot, await self._autopilot(faults)
+            reads += 1
         running = [i.id for i in servers if i.state == "running"]
+        heard = any(v.gossip for v in views)
+        asks_ec2 = suspicious and bool(running)
         look = ServersLook(
             autopilot=autopilot,
             earlier=earlier,
             raft=raft,
-            gossip=None if any(v.gossip for v in views) else await self._members(),
-            impaired=await self._impaired(running) if suspicious and running else frozenset(),
+            gossip=None if heard else await self._members(),
+            impaired=await self._impaired(running) if asks_ec2 else frozenset(),
             fault="; ".join(dict.fromkeys(faults)),
+            reads=reads + (not heard) + asks_ec2,
         )
+        if self.last is not None:
+            self.last.at, self.last.views, self.last.raft = self.clock.now(), views, raft
         return views, look
 
     async def _autopilot(self, faults: list[str]) -> Autopilot | None:

@@ -294,6 +294,7 @@ class ServersLook:
     gossip: tuple[Member, ...] | None = None  # of whichever agent answers for the cluster
     impaired: frozenset[str] = frozenset()  # instances whose status checks EC2 calls failed
     fault: str = ""  # what was heard instead of an answer
+    reads: int = 0  # what the look cost, calls of EC2 included
 
 
 # --- EC2 -------------------------------------------------------------------------------------------------------------
