@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from reconciler.loop import Tick
-from reconciler.status import Done, done_of
+from reconciler.status import Bound, Done, bound_of, done_of
 from schemas.plan import Launch, Outcome
 from schemas.world import Instance
 
@@ -20,7 +20,7 @@ class History:
     ended: datetime
     ticks: int = 0
     outcomes: list[Outcome] = field(default_factory=list)
-    bound: float | None = None  # USD an hour: the sum over the ticks that bought
+    bounds: list[Bound] = field(default_factory=list)  # of the plans that bought, each for itself
     _seen: dict[str, Instance] = field(default_factory=dict)
 
     @property
@@ -39,8 +39,9 @@ class History:
         self.ticks += 1
         self.outcomes += tick.outcomes
         self._seen.update(tick.snapshot.instance_by_id)
-        if tick.plan.bound is not None and any(isinstance(o.action, Launch) for o in tick.outcomes):
-            self.bound = (self.bound or 0.0) + tick.plan.bound
+        bought = any(isinstance(o.action, Launch) for o in tick.outcomes)
+        if bought and (bound := bound_of(tick.plan)) is not None:
+            self.bounds.append(bound)
 
 
 class Histories:

@@ -42,6 +42,7 @@ def _text(console: Console, status: GroupStatus, *, verbose: bool) -> None:
     parts.title(console, status, f"{what}{mode}", "act" if pending else "good")
     if pending:
         parts.actions(console, status.actions, "To do", "in this order")
+    parts.machines(console, status)
     if verbose:
         parts.offerings(console, status.actions)
     parts.holds(console, status.holds)
@@ -53,9 +54,18 @@ def _text(console: Console, status: GroupStatus, *, verbose: bool) -> None:
 
 def _totals(console: Console, status: GroupStatus) -> None:
     cost = status.cost
-    bound = f"; no set of machines for this demand costs less than {money(cost.bound)}" if cost.bound else ""
     machines = sum(a.count for a in status.actions)
     more = (f"{money(cost.planned)} USD an hour more at most", "price")
-    parts.labelled(console, "Plan", Text.assemble(more, f" for {count(machines, 'machine')}{bound}"))
+    parts.labelled(console, "Plan", Text.assemble(more, f" for {count(machines, 'machine')}{_bounded(status)}"))
     refuses = ("  (--once --digest refuses any other plan)", "faint")
     parts.labelled(console, "Digest", Text.assemble(status.digest, refuses))
+
+
+def _bounded(status: GroupStatus) -> str:
+    """Say what the machines of the pools cost at the least, and how near that is to what nobody can undercut."""
+    cost = status.cost
+    least = f", {money(cost.least)} where EC2 takes the cheapest offerings" if status.machines else ""
+    if not cost.bound:
+        return least
+    gap = f" (gap {100 * cost.gap:.1f}%)" if cost.gap is not None else ""
+    return f"{least}; no set of machines for this demand costs less than {money(cost.bound)}{gap}"

@@ -44,3 +44,4 @@ def _text(console: Console, status: GroupStatus) -> None:
     parts.holds(console, status.holds)
     parts.warnings(console, status)
     parts.cost(console, status)
+    parts.predictions(console, status)

@@ -216,7 +216,7 @@ def _contents(load: Load) -> tuple[Content, ...]:
 
 def _reason(load: Load) -> str:
     """Name the work that each machine is for."""
-    named = [f"{copies} {_named(want)}" for want, copies in load[:NAMED_MOST]]
+    named = [_named(want, copies) for want, copies in load[:NAMED_MOST]]
     more = sum(copies for _, copies in load[NAMED_MOST:])
     return f"for {', '.join(named)}{f' and {more} more' if more else ''}"
 
@@ -225,5 +225,5 @@ def _spare_alone(load: Load) -> bool:
     return bool(load) and all(want.pool for want, _ in load)
 
 
-def _named(want: Want) -> str:
-    return f"headroom units of {want.group.name}" if want.pool else want.name
+def _named(want: Want, copies: int) -> str:
+    return f"{copies} headroom unit{'s' * (copies != 1)} of {want.group.name}" if want.pool else f"{copies} {want.name}"

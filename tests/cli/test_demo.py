@@ -29,10 +29,12 @@ GROUP_KEYS = {
     "pools",
     "nodes",
     "actions",
+    "machines",
     "holds",
     "digest",
     "cost",
     "prices",
+    "predictions",
     "warnings",
 }
 ACT_KEYS = {
@@ -50,7 +52,7 @@ ACT_KEYS = {
     "offerings",
     "contents",
 }
-COST_KEYS = {"hourly", "servers", "clients", "limit", "planned", "bound"}
+COST_KEYS = {"hourly", "servers", "clients", "limit", "planned", "least", "bound", "gap"}
 UNSERVED = ("job/route-planner-all-europe", "job/weather-model")
 
 
@@ -252,7 +254,7 @@ def test_one_pass_does_what_the_digest_names_and_refuses_another(tmp_path: Path)
     assert [(a["kind"], a["result"]) for a in done["actions"]] == [("FormServer", "done")] * 3
     assert set(done) == GROUP_KEYS | {"pending", "ticks", "seconds", "waitedOut"}
     assert set(done["actions"][0]) == ACT_KEYS | {"result", "at", "message", "instances", "got", "refused"}
-    assert set(done["cost"]) == COST_KEYS | {"bought", "boughtBound"}
+    assert set(done["cost"]) == COST_KEYS | {"bought", "plans"}
     assert late.code == 1
 
 

@@ -182,12 +182,17 @@ def test_a_run_remembers_what_it_did_and_what_it_might_have_cost() -> None:
         instances=(an_instance(1, zone="us-east-1a"), an_instance(2, type="m6i.xlarge", zone="us-east-1b")),
     )
     histories.add(a_tick(outcomes=(Outcome(action=marked, result=Result.DONE, at=NOON),)))
-    histories.add(a_tick(outcomes=(outcome(Result.DONE, instance_ids=("i-0001", "i-0002")),), plan=Plan(bound=0.07)))
-    histories.add(a_tick(shown, plan=Plan(bound=5.0)))  # nothing bought: its bound does not count
+    bought_now = outcome(Result.DONE, instance_ids=("i-0001", "i-0002"))
+    histories.add(a_tick(outcomes=(bought_now,), plan=Plan(actions=(bought_now.action,), bound=0.05)))
+    histories.add(
+        a_tick(shown, plan=Plan(actions=(bought_now.action,), bound=5.0))
+    )  # nothing bought: it does not count
 
     history = histories.by_name["prod"]
     bought = history.done[1]
-    assert (history.ticks, history.seconds, history.bound) == (3, 90.0, 0.07)
+    assert (history.ticks, history.seconds) == (3, 90.0)
+    assert [b.bound for b in history.bounds] == [0.05]
+    assert round(history.bounds[0].gap, 3) == round(history.bounds[0].cost / 0.05 - 1, 3)
     assert [(g.instance_type, g.zone, len(g.instances)) for g in bought.got] == [
         ("m6i.large", "us-east-1a", 1),
         ("m6i.xlarge", "us-east-1b", 1),

@@ -107,6 +107,42 @@ def actions(console: Console, found: Sequence[Act], heading: str, note: str) -> 
     table(console, columns, [(a.what, a.cause, money(a.price) if a.price else "", why_text(a)) for a in found])
 
 
+def machines(console: Console, status: GroupStatus) -> None:
+    """Print the machines that a plan would buy, each with what it is to hold and how full that makes it."""
+    if not status.machines:
+        return
+    section(
+        console, "Machines", f"{count(sum(m.count for m in status.machines), 'machine')}, each as its cheapest offering"
+    )
+    heads = ("LAUNCH", "MACHINES", "ZONE", "MARKET", "USD/H", "CPU", "MEMORY", "EACH HOLDS")
+    table(
+        console,
+        [Column(h, right=h in {"USD/H", "CPU", "MEMORY"}) for h in heads],
+        [
+            (
+                m.claim,
+                f"{m.count} {m.instance_type}",
+                " or ".join(m.zones),
+                m.market,
+                money(m.price),
+                percent(m.cpu_percent),
+                percent(m.memory_percent),
+                work_text(m.work),
+            )
+            for m in status.machines
+        ],
+    )
+
+
+def predictions(console: Console, status: GroupStatus) -> None:
+    """Print how well placements were foreseen, once any was due."""
+    p = status.predictions
+    if p.kept or p.missed or p.agreed or p.disagreed:
+        asked = f"; Nomad's scheduler was asked {count(p.agreed + p.disagreed, 'time')} and disagreed {p.disagreed}"
+        text = f"{p.kept} of {count(p.kept + p.missed, 'copy', 'copies')} were placed on the machines bought for them"
+        labelled(console, "Foreseen", Text(text + (asked if p.agreed or p.disagreed else "")))
+
+
 def offerings(console: Console, found: Sequence[Act]) -> None:
     """Print what each launch may become, cheapest first."""
     rows = [(a.claim, o.instance_type, o.zone, str(a.market or ""), money(o.price)) for a in found for o in a.offerings]

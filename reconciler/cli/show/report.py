@@ -16,7 +16,7 @@ from reconciler.cli.show.plain import plain, print_plain
 from reconciler.cli.show.tables import Column, section, table
 from reconciler.cli.show.words import count, got_text, money, result_text, span, why_text
 from reconciler.loop import Run, exit_code
-from reconciler.status import Act, Done, GroupStatus, status_of
+from reconciler.status import Act, Bound, Done, GroupStatus, status_of
 from schemas.plan import Reason, Result
 
 
@@ -57,7 +57,7 @@ def _plain(run: Run, history: History, status: GroupStatus) -> dict[str, Any]:
     """Give a group's status with the actions that were carried out; those only planned are ``pending``."""
     whole: dict[str, Any] = plain(status)
     pending = plain(_pending(run, status))
-    whole["cost"] |= {"bought": plain(_bought(history)), "boughtBound": plain(history.bound)}
+    whole["cost"] |= {"bought": plain(_bought(history)), "plans": [_bounded(b) for b in history.bounds]}
     whole |= {
         "actions": [_done(done) for done in history.done],
         "pending": pending,
@@ -93,6 +93,7 @@ def _text(console: Console, run: Run, history: History, status: GroupStatus) -> 
     parts.holds(console, status.holds)
     parts.conditions(console, status.conditions, notable=True)
     parts.cost(console, status)
+    parts.predictions(console, status)
     _bound(console, history)
 
 
@@ -157,6 +158,12 @@ def _bound(console: Console, history: History) -> None:
     if not bought:
         return
     text = f"{money(bought)} USD an hour for the clients of this run"
-    if history.bound:
-        text += f"; no set of machines for that demand costs less than {money(history.bound)}"
+    if history.bounds:
+        each = ", ".join(f"{money(b.cost)} (bound {money(b.bound)}, gap {100 * b.gap:.1f}%)" for b in history.bounds)
+        text += f"; planned for work and headroom in {count(len(history.bounds), 'plan')}: {each}"
     parts.labelled(console, "Bought", Text(text))
+
+
+def _bounded(bound: Bound) -> dict[str, Any]:
+    """Give one plan's cost beside its own bound: the bounds of several plans together are a bound on nothing."""
+    return {"cost": plain(bound.cost), "bound": plain(bound.bound), "gap": plain(bound.gap)}
