@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from reconciler.packing.census import clients_by_pool, hourly_cost
+from reconciler.reconcilers.servers import assess
 from schemas.document import ClusterGroup
-from schemas.plan import Action, AddServer, FormServer, Hold, Launch, Plan, Reason
+from schemas.names import formed_marker
+from schemas.plan import Action, AddServer, FormServer, Hold, Launch, Plan, Reason, RemovalAction
 from schemas.world import TAG_STORE, Snapshot
 
 CENT = 1e-9  # prices are sums of floats: a cap is passed only by more than rounding
@@ -21,11 +23,26 @@ def arbitrate(snapshot: Snapshot, group: ClusterGroup, plan: Plan) -> Plan:
     room = _Room.of(snapshot, group)
     actions: list[Action] = []
     holds: list[Hold] = []
+    why = servers_frozen(snapshot, group) if any(isinstance(a, RemovalAction) for a in plan.actions) else None
     for action in plan.actions:
+        if why is not None and isinstance(action, RemovalAction):
+            holds.append(Hold(subject=action.subject, reason=Reason.FROZEN, message=f"{why}; held: {action.reason}"))
+            continue
         kept, held = room.admit(action)
         actions += kept
         holds += held
     return replace(plan, actions=tuple(actions), holds=(*plan.holds, *holds))
+
+
+def servers_frozen(snapshot: Snapshot, group: ClusterGroup) -> str | None:
+    """Say why no client is removed, though growth goes on: servers are frozen, or were a look ago (semantics §10)."""
+    if group.spec.servers is None or formed_marker(group.metadata.name) not in snapshot.templates:
+        return None
+    if (frozen := assess(snapshot).frozen) is not None:
+        return f"servers are frozen, and so are all removals: {frozen.told}"
+    if (was := snapshot.record.frozen) is not None:
+        return f"servers were frozen a look ago, and so are all removals: {was.message}"
+    return None
 
 
 def freeze(snapshot: Snapshot) -> Hold | None:

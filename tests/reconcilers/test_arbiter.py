@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.arbiter import arbitrate
 from reconciler.packing.census import clients_by_pool, hourly_cost
 from reconciler.reconcilers.servers import plan_servers
-from schemas.plan import Launch, Plan, Reason
+from schemas.plan import EndMachine, Launch, Plan, Reason
+from schemas.servers import FrozenSince
 from schemas.world import Instance, Market, Override, Snapshot
 from support.builders import NOON, a_claim, a_group, a_pool, a_server, a_snapshot, an_instance
+from support.quorums import a_quorum, address, with_record, with_view
 
 POOLS = [a_pool(name="general", size={"min": 0, "max": 8}), a_pool(name="batch", size={"min": 0, "max": 5})]
 
@@ -171,3 +174,24 @@ def test_no_cap_is_ever_passed_whatever_is_planned(
     assert hourly_cost(after) <= max(dollars, hourly_cost(snapshot)) + 1e-6
     assert sum(counts(cut)) <= rate
     assert (counts(cut) == counts(plan)) == (not cut.holds), "what is cut is said, and nothing else is"
+
+
+END = EndMachine(instance_id="i-0001", reason="nobody explains it")
+
+
+@pytest.mark.parametrize("when", ["now", "a look ago"])
+def test_while_servers_are_frozen_no_client_is_removed_and_growth_goes_on(when: str) -> None:
+    was = FrozenSince(runbook="two-leaders", message="2 leaders were named", since=NOON)
+    torn = with_view(a_quorum(), 1, leader=f"{address(1)}:4647")
+    snapshot = torn if when == "now" else with_record(a_quorum(), frozen=was)
+    plan = arbitrate(snapshot, a_group(pools=POOLS), Plan(actions=(END, a_launch())))
+
+    assert plan.actions == (a_launch(),)
+    (hold,) = plan.holds
+    assert (hold.subject, hold.reason) == ("node/i-0001", Reason.FROZEN)
+    assert "2 leaders" in hold.message
+    assert hold.message.endswith("held: nobody explains it")
+
+
+def test_while_servers_are_well_a_removal_passes() -> None:
+    assert arbitrate(a_quorum(), a_group(pools=POOLS), Plan(actions=(END,))).actions == (END,)
