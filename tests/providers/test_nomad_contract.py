@@ -299,6 +299,30 @@ def test_a_node_that_is_not_there_is_refused_and_purging_it_is_done(on: On) -> N
     on(work)
 
 
+def test_a_node_whose_machine_is_gone_reads_down_and_is_forgotten_when_it_is_purged(on: On) -> None:
+    async def work(site: Site) -> None:
+        node = (await site.cluster.nodes())[0]
+        site.machines.kill_client(node.name)
+        try:
+
+            async def down() -> bool:
+                return (await site.node(node.id)).status == "down"
+
+            await site.until(down, "its heartbeats are missed", seconds=90)
+            await site.cluster.effects.purge(node.id)
+            await site.cluster.effects.purge(node.id)  # asking twice is asking once
+            assert node.id not in {n.id for n in await site.cluster.nodes()}
+        finally:
+            site.machines.mend_client(node.name)
+
+        async def back() -> bool:
+            return len([n for n in await site.cluster.nodes() if n.ready]) == 2
+
+        await site.until(back, "it registers again", seconds=90)
+
+    on(work)
+
+
 def test_a_job_is_evaluated_and_what_cannot_be_is_refused(on: On) -> None:
     async def work(site: Site) -> None:
         await site.register(site.job("web"))

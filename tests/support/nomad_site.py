@@ -23,7 +23,7 @@ from schemas.faults import RefusedError
 from schemas.world import Allocation, Evaluation, Job, Node
 from support.nomad_jobs import a_cluster, wait
 from support.on_the_wire import Wired, through_the_wire
-from support.real_nomad import RealCluster
+from support.real_nomad import Agent, RealCluster
 from support.whole_world import Doors, a_world, through_doors
 
 Json = dict[str, Any]
@@ -57,6 +57,12 @@ class Machines(Protocol):
 
     def mend_server(self, host: str) -> None:
         """Start it again with its disk, or let it go on."""
+
+    def kill_client(self, name: str) -> None:
+        """End a client's process at once."""
+
+    def mend_client(self, name: str) -> None:
+        """Start it again with its disk."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -164,6 +170,12 @@ class _SimulatedMachines:
         else:
             agents.restart(self.world.servers, host)
 
+    def kill_client(self, name: str) -> None:
+        self.world.nomad.kill_agent(name)
+
+    def mend_client(self, name: str) -> None:
+        self.world.nomad.restart_agent(name)
+
 
 @dataclass(slots=True)
 class _RealMachines:
@@ -182,8 +194,17 @@ class _RealMachines:
         else:
             agent.thaw()
 
-    def _at(self, host: str) -> Any:
+    def kill_client(self, name: str) -> None:
+        self._named(name).kill()
+
+    def mend_client(self, name: str) -> None:
+        self._named(name).start()
+
+    def _at(self, host: str) -> Agent:
         return next(s for s in self.cluster.servers if s.address == host)
+
+    def _named(self, name: str) -> Agent:
+        return next(c for c in self.cluster.clients if c.config["name"] == name)
 
 
 def simulated(work: Work) -> None:
