@@ -54,7 +54,7 @@ def explain_job(snapshot: Snapshot, group: ClusterGroup, job: Job) -> tuple[Grou
                 group=task_group.name,
                 queued=job.queued.get(task_group.name, 0),
                 why=(*held, *_said(snapshot, job, task_group)),
-                pools=tuple(_answer(ground, want, pool.name) for pool in ground.pools),
+                pools=tuple(sorted((_answer(ground, want, p.name) for p in ground.pools), key=lambda a: not a.serves)),
                 coming=tuple(
                     f"{p.copies} on {p.room.candidate.name}{'' if not p.room.ready else ' (ready)'}" for p in placed
                 ),
@@ -66,6 +66,13 @@ def explain_job(snapshot: Snapshot, group: ClusterGroup, job: Job) -> tuple[Grou
 
 def _said(snapshot: Snapshot, job: Job, group: TaskGroup) -> Iterator[str]:
     """Nomad's words: frozen when the evaluation was blocked, so they explain and do not count."""
+    asked = snapshot.predictions.dispute_of(job.name, group.name)
+    if asked is not None:
+        words = f": {'; '.join(asked.said)}" if asked.said else ""
+        yield (
+            f"asked at {asked.asked_at:%H:%M:%S}, Nomad's scheduler would place {asked.placed} of it on nodes that are"
+            f" ready, by our count {asked.copies} fit{words}"
+        )
     for evaluation in _blocked(snapshot, job):
         failure = evaluation.failures.get(group.name)
         if failure is None:

@@ -130,7 +130,9 @@ def _job_verdict(job: Job, groups: list[GroupStands]) -> str:
     if not waiting:
         return f"nothing of it waits, {placed} {'copy has' if placed == 1 else 'copies have'} room"
     helped = all(any(p.serves for p in g.pools) or g.coming for g in groups if g.waiting)
+    coming = all(g.coming and g.price is None for g in groups if g.waiting)
     served = "machines can be had for them" if helped else "no pool can serve all of them"
+    served = "room for them is there or on its way" if coming else served
     return f"{waiting} {'copy waits' if waiting == 1 else 'copies wait'} for room, {placed} have it; {served}"
 
 
