@@ -40,7 +40,7 @@ class NomadWanted:
     namespace: str  # of the journal
     servers: bool
     node_pools: tuple[str, ...] = ()  # of its pools of clients; without any there is nothing to drain
-    management: bool = False  # a management token comes from elsewhere
+    management: str = ""  # where the management token for server steps is, if the document says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +55,21 @@ class _Probe:
     body: Any = None
 
 
-async def check_nomad(channel: Channel, wanted: NomadWanted, now: Callable[[], datetime]) -> tuple[Check, ...]:
-    """Look at a cluster through all of its addresses. Raises nothing."""
+_RAFT: Final = _Probe(right="", breaks="", path="/v1/operator/raft/configuration")
+
+
+async def check_nomad(
+    channel: Channel, wanted: NomadWanted, now: Callable[[], datetime], *, managing: Channel | None = None
+) -> tuple[Check, ...]:
+    """Look at a cluster through all of its addresses. Raises nothing.
+
+    Args:
+        channel: with the token that does everything but server steps.
+        wanted: what the document needs.
+        now: our clock.
+        managing: with the token of ``wanted.management``; None: nothing was found there.
+
+    """
     found: dict[int, Check | Answer] = {}
 
     async def look(place: int, endpoint: Endpoint) -> None:
@@ -84,8 +97,10 @@ async def check_nomad(channel: Channel, wanted: NomadWanted, now: Callable[[], d
     checks.append(await _version(channel, wanted))
     checks += [await _right(channel, probe) for probe in _probes(wanted)]
     checks += [await _making(channel, name) for name in sorted(set(wanted.node_pools) - BUILT_IN)]
-    if wanted.servers:
-        checks.append(await _management(channel, wanted))
+    if wanted.servers and wanted.management:
+        checks.append(await _bootstrap(managing, wanted))
+    elif wanted.servers:
+        checks.append(await _management(channel))
     return tuple(checks)
 
 
@@ -211,7 +226,7 @@ def _probes(wanted: NomadWanted) -> Iterator[_Probe]:
             method="PUT",
             body={"Eligibility": "ineligible"},
         )
-    if wanted.servers:
+    if wanted.servers and not wanted.management:
         yield _Probe(
             right='agent { policy = "write" }',
             breaks="introducing servers to each other and forgetting dead ones: servers are not replaced",
@@ -251,18 +266,31 @@ async def _making(channel: Channel, name: str) -> Check:
     return ok(AT, what, "not there yet: will be made")
 
 
-async def _management(channel: Channel, wanted: NomadWanted) -> Check:
+async def _management(channel: Channel) -> Check:
     what = "management token"
     try:
-        denied = await _denied(channel, _Probe(right="", breaks="", path="/v1/operator/raft/configuration"))
+        denied = await _denied(channel, _RAFT)
     except (Fault, HttpError) as error:
         return unknown(AT, what, f"not told: {error}")
     if not denied:
         return ok(AT, what, "this token may take server steps")
-    if wanted.management:
-        return ok(AT, what, "this token may take no server steps; nomad.bootstrapToken is used for them")
     mend = "set nomad.bootstrapToken, or leave out `servers`: no policy grants raft's calls"
     return problem(AT, what, "missing; it breaks server steps (raft peers, leadership)", mend)
+
+
+async def _bootstrap(managing: Channel | None, wanted: NomadWanted) -> Check:
+    what = f"management token {wanted.management}"
+    if managing is None:
+        mend = "put a token there, or allow reading it (secretsmanager:GetSecretValue)"
+        return problem(AT, what, "nothing was found there; it breaks server steps", mend)
+    try:
+        denied = await _denied(managing, _RAFT)
+    except (Fault, HttpError) as error:
+        return unknown(AT, what, f"not told: {error}")
+    if denied:
+        mend = "put a management token there: no policy grants raft's calls"
+        return problem(AT, what, "is none; it breaks server steps (raft peers, leadership)", mend)
+    return ok(AT, what, "may take server steps")
 
 
 async def _denied(channel: Channel, probe: _Probe) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import anyio
+from anyio import to_thread
 
 from providers.aws.clients import Clients
 from providers.ec2.provider import AwsEc2
@@ -28,7 +30,7 @@ from providers.online.nomad import NomadWanted, check_nomad
 from providers.online.places import check_images, check_security_groups, check_subnets
 from providers.online.rights import check_fleet, check_launching, check_looking, check_prices, check_queue
 from reconciler.bootstrap.clock import WallClock
-from reconciler.bootstrap.real import settings_for
+from reconciler.bootstrap.real import bootstrap_secret, settings_for
 from reconciler.bootstrap.source import catalogue
 from reconciler.iam import reconciler_policy
 from reconciler.machine import named_server_template, pool_template, server_template
@@ -51,6 +53,7 @@ class Reach:
     door: RealNomadDoor
     clients: Clients
     now: Callable[[], datetime]
+    managing: RealNomadDoor | None = None  # with the token of nomad.bootstrapToken, where one was found
     namespace: str = "default"
     inline: bool = False  # calls to AWS block the loop, for a wire in this process
 
@@ -66,8 +69,17 @@ def check_all(groups: Iterable[ClusterGroup]) -> dict[str, tuple[Check, ...]]:
         except SettingsError as error:
             return (problem("nomad", "settings", str(error), "mend the environment variable that it names"),)
         clients = Clients(group.spec.aws.region)
-        async with door:
-            reach = Reach(door=door, clients=clients, now=clock.now, namespace=settings.namespace)
+        secret = await to_thread.run_sync(bootstrap_secret, group, clients)
+        async with AsyncExitStack() as doors:
+            reach = Reach(
+                door=await doors.enter_async_context(door),
+                managing=await doors.enter_async_context(RealNomadDoor(replace(settings, token=secret)))
+                if secret
+                else None,
+                clients=clients,
+                now=clock.now,
+                namespace=settings.namespace,
+            )
             return await check(group, reach)
 
     return {group.metadata.name: anyio.run(one, group) for group in groups}
@@ -106,9 +118,10 @@ async def _nomad(group: ClusterGroup, reach: Reach, servers: Iterable[str]) -> t
         namespace=reach.namespace,
         servers=spec.servers is not None,
         node_pools=tuple(sorted({pool.node_pool for pool in spec.pools})),
-        management=spec.nomad.bootstrap_token is not None,
+        management=spec.nomad.bootstrap_token or "" if spec.nomad.acl else "",
     )
-    return await check_nomad(reach.door.channel(addresses), wanted, reach.now)
+    managing = reach.managing.channel(addresses) if reach.managing is not None else None
+    return await check_nomad(reach.door.channel(addresses), wanted, reach.now, managing=managing)
 
 
 # --- aws -------------------------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ def _notes(group: ClusterGroup, account: str, role: str | None) -> Iterator[str]
     if any(action in machine_policy(group).actions for action in ("ssm:GetParameter", "secretsmanager:GetSecretValue")):
         yield "what is encrypted with a key of your own also needs kms:Decrypt on that key"
     if needs_management(group):
-        yield "server steps (raft peers, leadership) need a management token: Nomad grants them to nothing less"
+        yield "with ACLs, server steps (raft peers, leadership) need a management token: set nomad.bootstrapToken"
     if policy.size > MANAGED_MOST:
         yield f"the reconciler's policy has {policy.size} characters; a managed policy holds {MANAGED_MOST}: split it"
 

@@ -26,8 +26,8 @@ def _statements(group: ClusterGroup, place: Place) -> Iterator[Statement]:
     wanted = references(group)
     for sid, kind, action, named in (
         ("Parameters", "ssm:", "ssm:GetParameter", place.parameter),
-        ("Secrets", "secretsmanager:", "secretsmanager:GetSecretValue", lambda name: _secret(name, place)),
-        ("Objects", "s3://", "s3:GetObject", lambda name: f"arn:{place.partition}:s3:::{name}"),
+        ("Secrets", "secretsmanager:", "secretsmanager:GetSecretValue", place.secret),
+        ("Objects", "s3://", "s3:GetObject", place.bucket),
     ):
         if names := [reference.removeprefix(kind) for reference in wanted if reference.startswith(kind)]:
             yield Statement(
@@ -49,8 +49,3 @@ def role_of(profile: str, place: Place, role: str | None = None) -> str:
     if role is not None and role.startswith("arn:"):
         return role
     return place.arn("iam", f"role/{role or profile}", region=False)
-
-
-def _secret(name: str, place: Place) -> str:
-    """Name a secret: Secrets Manager adds six characters of its own to the name it was given."""
-    return name if name.startswith("arn:") else place.arn("secretsmanager", f"secret:{name}-??????")

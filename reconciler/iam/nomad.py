@@ -19,8 +19,8 @@ def nomad_policy(group: ClusterGroup, *, namespace: str = "default") -> str:
 
 
 def needs_management(group: ClusterGroup) -> bool:
-    """Tell whether steps need a management token: Nomad grants raft's calls to nothing less."""
-    return group.spec.servers is not None
+    """Tell whether steps need a management token that the document does not name: raft's calls ask for no less."""
+    return group.spec.servers is not None and group.spec.nomad.bootstrap_token is None
 
 
 def _namespaces(group: ClusterGroup, namespace: str) -> Iterator[str]:
@@ -56,10 +56,10 @@ def _rest(group: ClusterGroup) -> Iterator[str]:
         yield "# Made when a pool names one that is not there; never deleted."
         for name in made:
             yield from (f'node_pool "{name}" {{', '  capabilities = ["read", "write"]', "}", "")
-    if group.spec.servers is not None:
+    servers = group.spec.servers if group.spec.nomad.bootstrap_token is None else None  # else that token is used
+    if servers is not None:
         yield "# Introduces servers to each other, and makes gossip forget dead ones."
         yield from ("agent {", '  policy = "write"', "}", "")
-    yield "# Whether scheduling is paused" + (
-        ", and what autopilot says of the servers." if group.spec.servers else "."
-    )
-    yield from ("operator {", '  policy = "read"', "}")
+    yield "# Whether scheduling is paused" + (", and what autopilot says of the servers." if servers else ".")
+    saves = ['  capabilities = ["snapshot-save"]'] if servers is not None and servers.snapshots.every else []
+    yield from ("operator {", '  policy = "read"', *saves, "}")

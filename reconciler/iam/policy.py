@@ -41,6 +41,14 @@ class Place:
         """Name a parameter by its path; those below ``/aws/`` are public, in no account."""
         return self.arn("ssm", f"parameter/{name.lstrip('/')}", account=not name.startswith("/aws/"))
 
+    def secret(self, name: str) -> str:
+        """Name a secret: Secrets Manager adds a hyphen and six characters of its own to the name it was given."""
+        return name if name.startswith("arn:") else self.arn("secretsmanager", f"secret:{name}-??????")
+
+    def bucket(self, name: str) -> str:
+        """Name a bucket, or objects in it."""
+        return self.arn("s3", name, region=False, account=False)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:

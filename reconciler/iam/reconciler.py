@@ -16,6 +16,7 @@ from schemas.document.effective import with_machines
 from schemas.world import TAG_CLUSTER
 
 REQUESTED = f"aws:RequestTag/{TAG_CLUSTER}"
+SECRET, S3 = "secretsmanager:", "s3://"
 OWNED = f"aws:ResourceTag/{TAG_CLUSTER}"
 
 
@@ -60,6 +61,14 @@ def _statements(group: ClusterGroup, place: Place, role: str | None) -> Iterator
             why="images that the document names by parameter",
             actions=("ssm:GetParameter",),
             resources=tuple(place.parameter(name) for name in parameters),
+        )
+    yield from _snapshots(group, place)
+    if (token := group.spec.nomad.bootstrap_token or "").startswith(SECRET):
+        yield Statement(
+            sid="BootstrapToken",
+            why="the first management token, which server steps need",
+            actions=("secretsmanager:GetSecretValue",),
+            resources=(place.secret(token.removeprefix(SECRET)),),
         )
     if (queue := group.spec.aws.interruption_queue) is not None:
         yield Statement(
@@ -177,6 +186,28 @@ def _servers(group: ClusterGroup, place: Place) -> Iterator[Statement]:
         actions=("ec2:AssociateAddress",),
         resources=place.ec2("instance/*", "network-interface/*"),
         conditions={"StringEquals": ours},
+    )
+
+
+def _snapshots(group: ClusterGroup, place: Place) -> Iterator[Statement]:
+    """Keep snapshots of this group and list what is there, to know which are too old."""
+    servers = group.spec.servers
+    if servers is None or servers.snapshots.every is None or not (servers.snapshots.to or "").startswith(S3):
+        return
+    bucket, _, prefix = (servers.snapshots.to or "").removeprefix(S3).rstrip("/").partition("/")
+    below = f"{prefix}/" if prefix else ""
+    yield Statement(
+        sid="Snapshots",
+        why="servers.snapshots: written, read back, and the oldest removed",
+        actions=("s3:DeleteObject", "s3:GetObject", "s3:PutObject"),
+        resources=(place.bucket(f"{bucket}/{below}{group.metadata.name}-*"),),
+    )
+    yield Statement(
+        sid="ListSnapshots",
+        why="which snapshots there are",
+        actions=("s3:ListBucket",),
+        resources=(place.bucket(bucket),),
+        conditions={"StringEquals": {"s3:prefix": below}} if below else {},
     )
 
 

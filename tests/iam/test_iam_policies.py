@@ -22,10 +22,11 @@ from support.booted import files_of
 from support.builders import GROUP, a_catalogue, a_group, a_pool
 from support.typed import ROOT, reconcile_here
 
-ROOMS = ("aws", "ec2", "events", "prices")
+ROOMS = ("aws", "ec2", "events", "prices", "snapshots")
 """Where the program talks to AWS."""
 
-CALLED_OTHERWISE = {"sqs:DeleteMessageBatch": "sqs:DeleteMessage"}
+CALLED_OTHERWISE = {"sqs:DeleteMessageBatch": "sqs:DeleteMessage", "s3:ListObjectsV2": "s3:ListBucket"}
+NAMED_OTHERWISE = {"secrets": "secretsmanager"}
 """Operations whose right has another name."""
 
 NOT_CALLED = {"ec2:CreateTags", "iam:PassRole", "iam:CreateServiceLinkedRole"}
@@ -33,12 +34,15 @@ NOT_CALLED = {"ec2:CreateTags", "iam:PassRole", "iam:CreateServiceLinkedRole"}
 
 TLS = {"ca": "ssm:/tls/ca", "cert": "ssm:/tls/cert", "key": "secretsmanager:tls-key"}
 EVERYTHING: dict[str, Any] = {
-    "nomad": {"gossipKey": "ssm:/gossip", "tls": TLS},
+    "nomad": {"gossipKey": "ssm:/gossip", "tls": TLS, "acl": True, "bootstrapToken": "secretsmanager:nomad/first"},
     "machine": {
         "images": {"x86_64": "ssm:/aws/service/debian/amd64/latest", "arm64": "ami-0456"},
         "agentConfig": {"source": "s3://configs/agent.hcl", "sha256": "a" * 64},
     },
-    "servers": {"elasticIps": ["eipalloc-1", "eipalloc-2", "eipalloc-3"]},
+    "servers": {
+        "elasticIps": ["eipalloc-1", "eipalloc-2", "eipalloc-3"],
+        "snapshots": {"every": "1h", "to": "s3://backups/nomad"},
+    },
     "pools": [a_pool(nodePool="gpu", capacity={"spotPercent": 50})],
 }
 QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/notices"
@@ -58,11 +62,8 @@ def without_servers(**spec: Any) -> ClusterGroup:
 @cache
 def operations() -> dict[str, set[str]]:
     """By the name of a method of boto3, the actions that it may be."""
-    services = [
-        name
-        for name in vars(Clients)
-        if not name.startswith("_") and name in Loader().list_available_services("service-2")
-    ]
+    named = {NAMED_OTHERWISE.get(name, name) for name in vars(Clients) if not name.startswith("_")}
+    services = sorted(named & set(Loader().list_available_services("service-2")))
     found: dict[str, set[str]] = {}
     for service in services:
         for operation in Loader().load_service_model(service, "service-2")["operations"]:
@@ -100,6 +101,7 @@ def test_what_the_providers_call_is_what_the_policy_of_everything_allows() -> No
     ("group", "missing"),
     [
         (a_group(pools=[a_pool()]), {"ec2:AssociateAddress", "ec2:DescribeAddresses"}),
+        (a_group(pools=[a_pool()]), {"s3:PutObject", "s3:ListBucket", "secretsmanager:GetSecretValue"}),
         (a_group(pools=[a_pool()]), {"sqs:ReceiveMessage", "sqs:DeleteMessage", "ssm:GetParameter"}),
         (a_group(), {"ec2:CreateFleet", "ec2:DescribeSpotPriceHistory", "iam:CreateServiceLinkedRole"}),
         (without_servers(pools=[a_pool()]), {"ec2:ModifyInstanceAttribute"}),
@@ -131,7 +133,8 @@ def test_the_role_of_spot_instances_is_made_only_for_documents_with_spot() -> No
 def test_whatever_is_made_changed_or_ended_carries_the_tag_of_the_group() -> None:
     """Only reads, inputs of the document, and what IAM or other services own, go without."""
     reads, inputs = {"Look", "Prices", "ImageParameters"}, {"LaunchFrom", "ServerAddresses"}
-    free = reads | inputs | {"PassRole", "ServiceRoles", "InterruptionQueue"}
+    others = {"PassRole", "ServiceRoles", "InterruptionQueue", "Snapshots", "ListSnapshots", "BootstrapToken"}
+    free = reads | inputs | others
     for statement in reconciler_policy(everything()).statements:
         tagged = any(
             key.endswith("Tag/nomad-reconciler:cluster") and value == GROUP
@@ -147,6 +150,10 @@ def test_resources_are_those_of_the_document() -> None:
     assert by_sid["InterruptionQueue"].resources == ("arn:aws:sqs:eu-west-1:123456789012:notices",)
     assert by_sid["ImageParameters"].resources == ("arn:aws:ssm:us-east-1::parameter/aws/service/debian/amd64/latest",)
     assert by_sid["PassRole"].resources == ("arn:aws:iam::210987654321:role/nomad-node",)
+    assert by_sid["Snapshots"].resources == (f"arn:aws:s3:::backups/nomad/{GROUP}-*",)
+    assert by_sid["BootstrapToken"].resources == (
+        "arn:aws:secretsmanager:us-east-1:210987654321:secret:nomad/first-??????",
+    )
     assert "arn:aws:ec2:us-east-1:210987654321:subnet/subnet-a1" in by_sid["LaunchFrom"].resources
     assert "arn:aws:ec2:us-east-1:210987654321:security-group/sg-0123" in by_sid["LaunchFrom"].resources
 
@@ -204,6 +211,17 @@ def test_a_namespace_with_a_rule_of_its_own_keeps_the_rights_of_all() -> None:
 
     assert policy.count('capabilities = ["list-jobs", "read-job", "alloc-lifecycle"]') == 2
     assert 'namespace "ops"' in policy
+
+
+def test_what_the_bootstrap_token_does_the_other_token_need_not() -> None:
+    snapshots = {"snapshots": {"every": "1h", "to": "/var/backups"}}
+    alone = nomad_policy(a_group(servers=snapshots))
+    beside = nomad_policy(a_group(servers=snapshots, nomad={"acl": True, "bootstrapToken": "env:TOKEN"}))
+
+    assert "agent {" in alone
+    assert "snapshot-save" in alone
+    assert "agent {" not in beside
+    assert "snapshot-save" not in beside
 
 
 def test_a_document_of_servers_alone_may_write_to_no_node() -> None:

@@ -39,10 +39,7 @@ def a_document(**spec: Any) -> ClusterGroup:
     group = a_group(**{"pools": [pool], **spec})
     aws = group.spec.aws.model_copy(update={"interruption_queue": QUEUE})
     named = group.metadata.model_copy(update={"name": "demo"})
-    nomad = group.spec.nomad.model_copy(update={"bootstrap_token": "env:TOKEN"})
-    return group.model_copy(
-        update={"metadata": named, "spec": group.spec.model_copy(update={"aws": aws, "nomad": nomad})}
-    )
+    return group.model_copy(update={"metadata": named, "spec": group.spec.model_copy(update={"aws": aws})})
 
 
 def denying(*calls: str) -> Callable[[App], App]:
@@ -145,6 +142,14 @@ def test_a_right_that_is_missing_is_named_with_what_it_breaks(call: str, rule: s
     assert list(found) == [rule]
     assert "breaks" in found[rule].found or "may not make it" in found[rule].found
     assert found[rule].mend
+
+
+def test_a_bootstrap_token_that_is_nowhere_is_a_problem_and_the_other_one_need_do_less() -> None:
+    group = a_document(nomad={"acl": True, "bootstrapToken": "env:NOWHERE"})
+
+    checks = looked(group, nomad=denying("PUT /v1/agent/force-leave"))
+
+    assert list(problems(checks)) == ["management token env:NOWHERE"]
 
 
 def test_the_look_changes_nothing() -> None:
