@@ -9,10 +9,14 @@ from typing import Final
 from providers.sandbox.doors.ec2 import order_from
 from providers.sandbox.wire.ec2.holdings import (
     associate_address,
+    console_output,
+    create_tags,
+    delete_tags,
     describe_addresses,
     describe_attribute,
     disassociate_address,
     modify_attribute,
+    reboot,
 )
 from providers.sandbox.wire.ec2.listing import Asked, Values, matches, page, tags_in
 from providers.sandbox.wire.ec2.region import (
@@ -155,7 +159,9 @@ ACTIONS: Final[Mapping[str, Callable[[Cloud, Asked], Values]]] = {
     "AssociateAddress": associate_address,
     "CreateFleet": _create_fleet,
     "CreateLaunchTemplate": _create_template,
+    "CreateTags": create_tags,
     "DeleteLaunchTemplate": _delete_template,
+    "DeleteTags": delete_tags,
     "DescribeAddresses": describe_addresses,
     "DescribeAvailabilityZones": describe_zones,
     "DescribeImages": describe_images,
@@ -172,7 +178,9 @@ ACTIONS: Final[Mapping[str, Callable[[Cloud, Asked], Values]]] = {
     "DescribeSpotPriceHistory": describe_spot_prices,
     "DescribeSubnets": describe_subnets,
     "DisassociateAddress": disassociate_address,
+    "GetConsoleOutput": console_output,
     "ModifyInstanceAttribute": modify_attribute,
+    "RebootInstances": reboot,
     "RunInstances": _run_instances,
     "TerminateInstances": _terminate,
 }

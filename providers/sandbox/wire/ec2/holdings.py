@@ -1,4 +1,4 @@
-"""Elastic IPs and the attributes of instances, by EC2's operations."""
+"""Elastic IPs, attributes and tags of instances, and what operators do to them by hand, by EC2's operations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from providers.sandbox.world.ec2.addresses import associate, elastic_ip, release
 from providers.sandbox.world.ec2.context import Cloud
 from providers.sandbox.world.ec2.errors import Ec2Error
 from providers.sandbox.world.ec2.lifecycle import protect
-from providers.sandbox.world.ec2.state import ElasticIp
+from providers.sandbox.world.ec2.state import RUNNING, ElasticIp
 
 
 def modify_attribute(cloud: Cloud, asked: Asked) -> Values:
@@ -86,3 +86,48 @@ def disassociate_address(cloud: Cloud, asked: Asked) -> Values:
         raise Ec2Error("InvalidAssociationID.NotFound", f"The association ID '{asked['AssociationId']}' does not exist")
     released(cloud, found.instance)
     return {"Return": True}
+
+
+# --- what operators do by hand
+
+
+def create_tags(cloud: Cloud, asked: Asked) -> Values:
+    """Tag instances and launch templates; the other things that one can tag are not simulated."""
+    for resource in asked["Resources"]:
+        _tags_of(cloud, resource).update({tag["Key"]: tag.get("Value", "") for tag in asked["Tags"]})
+    return {}
+
+
+def delete_tags(cloud: Cloud, asked: Asked) -> Values:
+    """Take tags away: all of a resource, or those that are named, with a value only where it is theirs."""
+    for resource in asked["Resources"]:
+        tags = _tags_of(cloud, resource)
+        for tag in asked.get("Tags") or [{"Key": key} for key in tags]:
+            if tags.get(tag["Key"]) == tag.get("Value", tags.get(tag["Key"])):
+                tags.pop(tag["Key"], None)
+    return {}
+
+
+def _tags_of(cloud: Cloud, resource: str) -> dict[str, str]:
+    if resource.startswith("i-"):
+        return cloud.instance(resource).tags
+    found = next((t for t in cloud.state.templates.values() if t.id == resource), None)
+    if found is None:
+        raise Ec2Error("InvalidID", f"The ID '{resource}' is not valid")
+    return found.tags
+
+
+def console_output(cloud: Cloud, asked: Asked) -> Values:
+    """Give what a machine said while it booted."""
+    instance = cloud.instance(asked["InstanceId"])
+    text = "".join(f"{line}\n" for line in instance.console).encode()
+    at = cloud.kernel.calendar.to_datetime(cloud.kernel.now)
+    return {"InstanceId": instance.id, "Output": base64.b64encode(text).decode(), "Timestamp": at}
+
+
+def reboot(cloud: Cloud, asked: Asked) -> Values:
+    """Restart machines: their disks stay."""
+    for instance_id in asked["InstanceIds"]:
+        if cloud.instance(instance_id).state == RUNNING:
+            cloud.machines.rebooted(instance_id)
+    return {}
