@@ -11,6 +11,7 @@ from schemas.checks import Check, ok, problem
 FEW: Final = 8
 """Free addresses below which a subnet is as good as full."""
 PARAMETER: Final = "ssm:"
+S3: Final = "s3://"
 
 
 async def check_subnets(account: Account, zones: Mapping[str, str]) -> list[Check]:
@@ -96,6 +97,38 @@ async def _image(account: Account, arch: str, image: str) -> Check:
     if state != "available":
         return problem(AT, what, f"is {state}", "wait until it is available, or name another")
     return ok(AT, what, arch if named == image else f"{arch}, {named} now")
+
+
+async def check_addresses(account: Account, addresses: Sequence[str]) -> list[Check]:
+    """Look whether Elastic IPs are there; whose they are now is the program's own look."""
+    if not addresses:
+        return []
+    try:
+        rows = await account.ask(lambda: account.clients.ec2().describe_addresses()["Addresses"])
+    except (No, Silence) as error:
+        return [not_told("Elastic IPs", error, right="ec2:DescribeAddresses", ours=True)]
+    there = {row.get("AllocationId", ""): row.get("PublicIp", "") for row in rows}
+    return [
+        ok(AT, f"Elastic IP {name}", there[name])
+        if name in there
+        else problem(AT, f"Elastic IP {name}", f"there is none in {account.clients.region}", "mend servers.elasticIps")
+        for name in addresses
+    ]
+
+
+async def check_snapshots(account: Account, place: str | None) -> list[Check]:
+    """Look whether the place of snapshots may be listed; whether it may be written is seen at the first one."""
+    if place is None or not place.startswith(S3):
+        return []
+    bucket, _, prefix = place.removeprefix(S3).strip("/").partition("/")
+    what, below = f"snapshots {place}", f"{prefix}/" if prefix else ""
+    try:
+        await account.ask(lambda: account.clients.s3().list_objects_v2(Bucket=bucket, Prefix=below, MaxKeys=1))
+    except (No, Silence) as error:
+        if isinstance(error, No) and error.code == "NoSuchBucket":
+            return [problem(AT, what, "there is no such bucket", "make it, or mend servers.snapshots.to")]
+        return [not_told(what, error, right="s3:ListBucket", ours=True)]
+    return [ok(AT, what, "may be listed")]
 
 
 async def image_id(account: Account, image: str) -> str:

@@ -27,7 +27,13 @@ from providers.online.identity import (
     quota_class,
 )
 from providers.online.nomad import NomadWanted, check_nomad
-from providers.online.places import check_images, check_security_groups, check_subnets
+from providers.online.places import (
+    check_addresses,
+    check_images,
+    check_security_groups,
+    check_snapshots,
+    check_subnets,
+)
 from providers.online.rights import check_fleet, check_launching, check_looking, check_prices, check_queue
 from reconciler.bootstrap.clock import WallClock
 from reconciler.bootstrap.real import bootstrap_secret, settings_for
@@ -138,6 +144,9 @@ async def _aws(group: ClusterGroup, account: Account, templates: frozenset[str])
         *await check_profile(account, aws.instance_profile),
         *await check_launching(account, launches, group.metadata.name),
     ]
+    if (servers := group.spec.servers) is not None:
+        checks += await check_addresses(account, servers.elastic_ips)
+        checks += await check_snapshots(account, servers.snapshots.to if servers.snapshots.every else None)
     if pools:
         stem = f"{PREFIX}-{group.metadata.name}-{pools[0].name}-"
         ours = next((name for name in sorted(templates) if name.startswith(stem)), None)

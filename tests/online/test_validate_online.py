@@ -233,6 +233,20 @@ def test_an_image_that_will_not_do_is_found(images: dict[str, str], said: str) -
     assert said in found[f"image {images['x86_64']}"].found
 
 
+def test_addresses_and_the_place_of_snapshots_are_looked_for() -> None:
+    servers = {
+        "elasticIps": ["eipalloc-1", "eipalloc-2", "eipalloc-3"],
+        "snapshots": {"every": "1h", "to": "s3://backups/n"},
+    }
+
+    sound = {check.what: check for check in looked(a_document(servers=servers))}
+    gone = problems(looked(a_document(servers=servers), account=lambda a: setattr(a, "bucket", False)))
+
+    assert sound["snapshots s3://backups/n"].verdict is Verdict.OK
+    assert sound["Elastic IP eipalloc-1"].found == "there is none in us-east-1"
+    assert gone["snapshots s3://backups/n"].found == "there is no such bucket"
+
+
 def test_an_account_that_does_not_answer_ends_with_69_and_is_asked_once() -> None:
     def broken(account: WholeAccount) -> None:
         account.broken = {"sts": EndpointConnectionError(endpoint_url="https://sts.us-east-1.amazonaws.com/")}

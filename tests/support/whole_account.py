@@ -37,6 +37,7 @@ class WholeAccount:
     role: str | None = "nomad-node"  # of the instance profile; None: there is no profile
     spot_role: bool = True
     quota: float = 256.0
+    bucket: bool = True
     security_groups: tuple[str, ...] = ("sg-0123",)
     asked: list[str] = field(default_factory=list)
 
@@ -44,7 +45,7 @@ class WholeAccount:
         """Give clients that ask this account and nobody else."""
         clients = _clients()
         made: list[Any] = [clients.ec2(), clients.ec2(writes=True), clients.ssm(), clients.sqs(), clients.pricing()]
-        made += [clients.beside("iam"), clients.beside("sts"), clients.beside("service-quotas")]
+        made += [clients.s3(), clients.beside("iam"), clients.beside("sts"), clients.beside("service-quotas")]
         for client in made:
             hook: Callable[..., Any] = self._before_send
             client.meta.events.unregister("before-send", unique_id="whole account")
@@ -73,6 +74,9 @@ class WholeAccount:
                 return _iam("GetRole", _ROLE) if self.spot_role else _no_entity()
             case "servicequotas", _:
                 return 200, json.dumps({"Quota": {"Value": self.quota}}).encode()
+            case "backups", _:  # a bucket, by the name of its host
+                error = "<Error><Code>NoSuchBucket</Code><Message>not there</Message></Error>"
+                return (200, b"<ListBucketResult></ListBucketResult>") if self.bucket else (404, error.encode())
             case "ec2", "DescribeSecurityGroups":
                 rows = [{"GroupId": name, "GroupName": "nomad"} for name in self.security_groups]
                 return 200, write_answer(action, {"SecurityGroups": rows}, "r")
