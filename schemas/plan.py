@@ -38,6 +38,7 @@ class Reason(StrEnum):
     SERVER_JOINING = "ServerJoining"
     SERVER_LEAVING = "ServerLeaving"
     SERVER_FAILING = "ServerFailing"
+    ONE_AT_A_TIME = "OneAtATime"
     QUORUM_AT_RISK = "QuorumAtRisk"
     NOT_YET_DECIDED = "NotYetDecided"
     ON_ITS_WAY = "OnItsWay"

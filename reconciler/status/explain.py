@@ -264,10 +264,9 @@ def _server_verdict(snapshot: Snapshot, group: ClusterGroup, row: ServerRow) -> 
         return "the document has no servers any more: it is left alone"
     if row.state == "shutting-down":
         return "it goes: EC2 says shutting-down"
-    if Source.NOMAD in snapshot.unanswered:
-        return "it stays; its quorum does not answer yet"
-    told = tell_server(snapshot, group, row.instance)
-    return told.outlook if told else "it stays"
+    if (told := tell_server(snapshot, group, row.instance)) is not None:
+        return told.outlook
+    return "it stays; its quorum does not answer yet" if Source.NOMAD in snapshot.unanswered else "it stays"
 
 
 def _server_facts(snapshot: Snapshot, group: ClusterGroup, row: ServerRow, instance: Instance) -> Iterator[str]:

@@ -63,3 +63,4 @@ def test_three_become_five_and_three_again_and_are_replaced_one_after_the_other(
         settled(world, NEWER, 3, within=150)
 
         assert not before & {i.id for i in world.live()}
+        assert world.ec2.ended_leading == []

@@ -6,10 +6,13 @@ agent's configuration is what its user data says.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -64,6 +67,7 @@ class LoopbackEc2:
     agents: dict[str, Agent] = field(default_factory=dict)
     stored: dict[str, Template] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
+    ended_leading: list[str] = field(default_factory=list)  # servers that led when their machine was ended
     subnets: dict[str, str] = field(default_factory=lambda: {f"subnet-{z}1": f"us-east-1{z}" for z in "abc"})
 
     async def instances(self, group: str) -> tuple[Instance, ...]:
@@ -130,9 +134,21 @@ class LoopbackEc2:
         """Shut machines down: their agents are told to end, and may say goodbye."""
         for name in instance_ids:
             if self.machines[name].live:
+                if await to_thread.run_sync(self._leads, name):
+                    self.ended_leading.append(name)
                 self.machines[name] = replace(self.machines[name], state="shutting-down")
                 await to_thread.run_sync(self.agents[name].stop)
                 self.machines[name] = replace(self.machines[name], state="terminated")
+
+    def _leads(self, name: str) -> bool:
+        """Ask an agent whether it leads by its own word; who does not answer does not."""
+        agent = self.agents[name]
+        with (
+            contextlib.suppress(urllib.error.URLError, OSError),
+            urllib.request.urlopen(f"{agent.url}/v1/status/leader?stale", timeout=3) as answer,  # noqa: S310
+        ):
+            return bool(json.loads(answer.read()) == f"{agent.address}:4647")
+        return False
 
     async def protect(self, instance_id: str, *, on: bool) -> None:
         """Nothing is protected here."""

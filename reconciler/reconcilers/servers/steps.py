@@ -250,7 +250,27 @@ def _not_as_specified(case: Case) -> Plan | None:
     is_marked = any(s.instance is not None and marked(s.instance) for s, _ in due_ones)
     going = {s.name for s, _ in due_ones}
     staying = [i for i in live_servers(case.snapshot) if i.id not in going]
-    return _add(case, Reason.MARKED if is_marked else Reason.OUTDATED, what, _zones(case, staying))
+    step = _add(case, Reason.MARKED if is_marked else Reason.OUTDATED, what, _zones(case, staying))
+    return step + Plan(holds=tuple(_ahead(case, [s for s, _ in due_ones]))) if step.actions else step
+
+
+def _ahead(case: Case, going: Sequence[ServerHealth]) -> Iterator[Hold]:
+    """Tell of each that is to go when it does, and what each of its steps does to the quorum."""
+    voters, healthy = len(case.quorum.voters), case.quorum.healthy
+    joins = added(case.quorum)
+    leaves = QuorumChange(voters=voters + 1, healthy=healthy + 1, voters_after=voters + 1, healthy_after=healthy)
+    ordered = sorted(going, key=lambda s: _order(case, s, Counter()))
+    for place, server in enumerate(ordered, 1):
+        hands_over = "leadership is handed over, " if case.quorum.leads(server) else ""
+        yield Hold(
+            subject=f"server/{server.name}",
+            reason=Reason.ONE_AT_A_TIME,
+            message=(
+                f"it goes as number {place} of {len(ordered)}: its replacement joins ({joins.told}), {hands_over}it is"
+                f" ended ({leaves.told}), and raft forgets it (voters {voters}, tolerance {case.quorum.tolerance})"
+            ),
+            passing=True,
+        )
 
 
 def _unevenly_spread(case: Case) -> Plan | None:
@@ -324,16 +344,17 @@ def _victim(case: Case) -> ServerHealth | None:
     candidates = [s for s in case.quorum.servers if s.instance is not None and s.instance.live]
     filled = Counter(s.instance.zone for s in candidates if s.instance)
 
-    def order(server: ServerHealth) -> tuple[int, bool, int, datetime, str]:
-        rank, leads = _rank(case, server), case.quorum.leads(server)
-        if leads and rank == MARKED:
-            rank = OUTDATED  # those that are outdated go before it
-        zone, launched_at = "", case.now
-        if server.instance is not None:
-            zone, launched_at = server.instance.zone, server.instance.launched_at
-        return rank, leads, -filled[zone], launched_at, server.name
+    return min(candidates, key=lambda s: _order(case, s, filled), default=None)
 
-    return min(candidates, key=order, default=None)
+
+def _order(case: Case, server: ServerHealth, filled: Counter[str]) -> tuple[int, bool, int, datetime, str]:
+    rank, leads = _rank(case, server), case.quorum.leads(server)
+    if leads and rank == MARKED:
+        rank = OUTDATED  # those that are outdated go before it
+    zone, launched_at = "", case.now
+    if server.instance is not None:
+        zone, launched_at = server.instance.zone, server.instance.launched_at
+    return rank, leads, -filled[zone], launched_at, server.name
 
 
 def _rank(case: Case, server: ServerHealth) -> int:
