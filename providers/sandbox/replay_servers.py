@@ -1,9 +1,10 @@
 """Performs recorded timelines of servers on the simulated ones and says where they differ.
 
-    python -m providers.sandbox.replay_servers [-v | --table] FILE...
+    python -m providers.sandbox.replay_servers [-v | --table | --markdown] FILE...
 
 One line for each file: ``ok NAME`` or ``DIFFERS NAME: who, recorded, ours``; with ``-v`` how much was compared and all
-differences, with ``--table`` each change with its recorded second and ours. Exit status 1 when any differs, 2 when a
+differences, with ``--table`` each change with its recorded second and ours, with ``--markdown`` the page
+docs/reference/server-timelines.md. Exit status 1 when any differs, 2 when a
 file cannot be read.
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from providers.sandbox.timelines.compare import SECONDS, Difference, compare
+from providers.sandbox.timelines.page import page
 from providers.sandbox.timelines.recording import Recording, Row, Step, read
 from providers.sandbox.timelines.requests import Requests
 from providers.sandbox.timelines.stage import Stage
@@ -174,6 +176,7 @@ def _circumstances(recording: Recording) -> Iterator[tuple[float, int]]:
 def main(arguments: list[str]) -> int:
     """Replay files; print a line for each."""
     status, options = 0, {a for a in arguments if a.startswith("-")}
+    verdicts = list[Verdict]()
     for path in (a for a in arguments if a not in options):
         try:
             recording = read(Path(path))
@@ -183,8 +186,11 @@ def main(arguments: list[str]) -> int:
             continue
         verdict = replay(recording)
         status = max(status, 1 if verdict.differences else 0)
-        for line in _report(verdict, options):
+        verdicts.append(verdict)
+        for line in _report(verdict, options) if "--markdown" not in options else ():
             print(line)  # noqa: T201
+    if "--markdown" in options:
+        print(page(verdicts), end="")  # noqa: T201
     return status
 
 
