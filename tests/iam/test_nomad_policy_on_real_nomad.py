@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 import urllib.error
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -11,14 +12,14 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from providers.http import Answer
+from providers.http import Answer, HttpError
 from providers.nomad.client import NomadCluster
 from providers.nomad.door import RealNomadDoor
 from providers.nomad.settings import NomadSettings
 from providers.stores.nomad_locks import NomadLocks
 from providers.stores.nomad_variables import NomadVariables
 from reconciler.iam import nomad_policy
-from schemas.faults import Fault
+from schemas.faults import Fault, Source, UnansweredError
 from support.builders import GROUP, a_group, a_pool
 from support.guarded_nomad import Guarded, asked, nomad
 from support.real_nomad import needs_nomad
@@ -38,7 +39,27 @@ def _plainly(_: Answer) -> None:
     return None
 
 
+async def _events(cluster: NomadCluster) -> None:
+    """Open the stream as the follower does: a subscription that is granted says so at once, one that is not ends."""
+    topics = (("topic", "Allocation"), ("topic", "Evaluation"), ("namespace", "*"))
+    with contextlib.suppress(HttpError):
+        async with cluster.channel.lines("/v1/event/stream", topics, idle=2.0) as (_, lines):
+            async for line in lines:
+                if "denied" not in line:
+                    return
+    raise UnansweredError(Source.NOMAD, "events", "as if it were 403 ")
+
+
+async def _all_namespaces(cluster: NomadCluster) -> None:
+    try:
+        await cluster.see_all_namespaces()
+    except UnansweredError as hidden:
+        raise UnansweredError(hidden.source, hidden.what, f"as if it were 403 {hidden.message}") from hidden
+
+
 CALLS: dict[str, Call] = {
+    "events": _events,
+    "all namespaces": _all_namespaces,
     "nodes": lambda n: n.nodes(),
     "jobs": lambda n: n.jobs(),
     "jobs of a namespace": lambda n: n.channel.read("/v1/jobs", (("namespace", "other"),), decode=_plainly),
@@ -108,3 +129,25 @@ def test_no_policy_grants_what_raft_wants(nomad: Guarded) -> None:
 
     with pytest.raises(Fault, match="403"):
         anyio.run(raft)
+
+
+def test_stopping_a_copy_needs_alloc_lifecycle(nomad: Guarded) -> None:
+    """Asked for one that is not there Nomad says so before it looks at rights: this takes a real one."""
+    if not nomad.cluster.clients:
+        nomad.cluster.start_client()
+    task = {"Name": "t", "Driver": "raw_exec", "Config": {"command": "sleep", "args": ["600"]}}
+    task["Resources"] = {"CPU": 50, "MemoryMB": 32}
+    job = {"ID": "sleeper", "Type": "batch", "Datacenters": ["*"], "TaskGroups": [{"Name": "g", "Tasks": [task]}]}
+    asked(nomad.address, "PUT", "/v1/jobs", {"Job": job}, token=nomad.management)
+    end = time.monotonic() + 40
+    while not (copies := asked(nomad.address, "GET", "/v1/job/sleeper/allocations", token=nomad.management)):
+        assert time.monotonic() < end, "nothing was placed"
+        time.sleep(0.2)
+
+    async def stop(rules: str) -> None:
+        async with RealNomadDoor(NomadSettings(token=nomad.token(rules))) as door:
+            await door.at([nomad.address]).effects.stop_allocation(copies[0]["ID"])
+
+    with pytest.raises(Fault, match="403"):
+        anyio.run(stop, policy().replace(', "alloc-lifecycle"', ""))
+    anyio.run(stop, policy())

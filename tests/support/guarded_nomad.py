@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from support.real_nomad import started
+from support.real_nomad import RealCluster, started
 
 
 def asked(address: str, method: str, path: str, body: object = None, *, token: str = "") -> Any:
@@ -26,6 +26,7 @@ class Guarded:
 
     address: str
     management: str
+    cluster: RealCluster
 
     def token(self, rules: str) -> str:
         """Make a token that may do what these rules say."""
@@ -41,4 +42,4 @@ def nomad() -> Iterator[Guarded]:
         (url,) = cluster.urls
         management = str(asked(url, "PUT", "/v1/acl/bootstrap")["SecretID"])
         asked(url, "PUT", "/v1/namespace/other", {"Name": "other"}, token=management)
-        yield Guarded(address=url, management=management)
+        yield Guarded(address=url, management=management, cluster=cluster)
