@@ -89,6 +89,7 @@ class Node:
     node_pool: str
     node_class: str
     total: Resources
+    core_mhz: int = 0  # of its fastest core: what a reserved core takes; 0: not known, an equal part of the total
     reserved: Resources = field(default_factory=Resources)
     reserved_ports: frozenset[int] = frozenset()
     dynamic_ports: tuple[int, int] = (20000, 32000)

@@ -35,6 +35,7 @@ def node(full: Json) -> Node:
             disk_mib=(total.get("Disk") or {}).get("DiskMB") or 0,
             cores=len(cpu.get("ReservableCpuCores") or ()),
         ),
+        core_mhz=max((_speed(core) for core in _cores(total) if not core.get("Disable")), default=0),
         reserved=Resources(
             cpu_mhz=held.get("CpuShares") or 0,
             memory_mib=(reserved.get("Memory") or {}).get("MemoryMB") or 0,
@@ -62,6 +63,15 @@ def node(full: Json) -> Node:
         version=(full.get("Attributes") or {}).get("nomad.version", ""),
         modify_index=full.get("ModifyIndex") or 0,
     )
+
+
+def _cores(total: Json) -> Iterable[Json]:
+    return ((total.get("Processors") or {}).get("Topology") or {}).get("Cores") or ()
+
+
+def _speed(core: Json) -> int:
+    """MHz of a core as Nomad counts a reserved one: its base, else the better of what was read and what was guessed."""
+    return core.get("BaseSpeed") or max(core.get("MaxSpeed") or 0, core.get("GuessSpeed") or 0)
 
 
 def evaluation(full: Json) -> Evaluation:

@@ -49,7 +49,7 @@ def room_of(node: Node, allocations: Iterable[Allocation], *, pool: str = "", re
         key=node.id,
         candidate=of_node(node),
         free=_not_below_zero(free),
-        clock_mhz=node.total.cpu_mhz // node.total.cores if node.total.cores else 0,
+        clock_mhz=node.core_mhz or (node.total.cpu_mhz // node.total.cores if node.total.cores else 0),
         ports=frozenset(taken),
         dynamic_ports=max(0, high - low + 1 - sum(1 for p in taken if low <= p <= high)),
         allocations=max(0, node.max_allocs - len(live)) if node.max_allocs else None,
