@@ -31,7 +31,7 @@ class Hints:
     def listen(self, directory: Path) -> bool:
         """Listen to a directory from now on, if that is not done already; tells whether events will come (blocks)."""
         try:
-            status = directory.stat()
+            status, resolved = directory.stat(), directory.resolve()
         except OSError:
             self._stop()
             return False
@@ -39,7 +39,7 @@ class Hints:
         if self._observer is not None and place == self._listened and self._alive():
             return True
         self._stop()
-        return self._start(directory.resolve(), place)
+        return self._start(resolved, place)
 
     def clear(self) -> None:
         """Forget the hints that came: what they told of will be looked at now."""

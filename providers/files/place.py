@@ -7,6 +7,7 @@ looks a moment apart agree, so that an editor's half-written file or a checkout 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -103,9 +104,10 @@ def look(name: str, known: Texts) -> Texts:
     path = Path(name)
     try:
         files = _documents_in(path) if path.is_dir() else [path] if path.exists() else []
+        gone = not files and not path.is_dir() and (path.suffix not in SUFFIXES or not path.parent.is_dir())
     except OSError as error:
         return Texts(of=known.of, troubles=(f"{name}: cannot be read: {error.strerror}",))
-    if not files and not path.is_dir() and (path.suffix not in SUFFIXES or not path.parent.is_dir()):
+    if gone:
         return Texts(of=known.of, troubles=(f"{name}: no such directory",))
     texts: dict[str, bytes] = {}
     troubles: list[str] = []
@@ -134,9 +136,13 @@ def _read(path: Path) -> bytes:
 
 def _watched_directory(path: Path) -> Path:
     """Name the directory whose events tell of a file or of a directory's files."""
-    return path if path.is_dir() else path.parent
+    with suppress(OSError):  # a directory above may not be ours to read
+        return path if path.is_dir() else path.parent
+    return path.parent
 
 
 def _git_is_at_work(path: Path) -> bool:
-    start = _watched_directory(path).resolve()
-    return any((above / ".git" / "index.lock").exists() for above in (start, *start.parents))
+    with suppress(OSError):
+        start = _watched_directory(path).resolve()
+        return any((above / ".git" / "index.lock").exists() for above in (start, *start.parents))
+    return False
