@@ -26,7 +26,7 @@ from providers.prices.kept import Kept
 from schemas.faults import Refusal, RefusedError, Source, UnansweredError
 from schemas.supply import Supply
 from schemas.trouble import Trouble
-from schemas.world import TAG_CLUSTER, Address, FleetAnswer, FleetRequest, Instance, Template
+from schemas.world import TAG_CLUSTER, TAG_REVISION, Address, FleetAnswer, FleetRequest, Instance, Template
 
 SPOT_EVERY, SPOT_KEPT = timedelta(minutes=10), timedelta(hours=1)
 
@@ -229,10 +229,13 @@ class AwsEc2:
         return found
 
     async def create_template(self, group: str, template: Template) -> None:
-        """Make a launch template. An image that a parameter names is looked up now, and so pinned by the template."""
+        """Make a launch template. An image that a parameter names is looked up now, and so pinned by the template.
+
+        One that machines or templates of the same revision pinned before is taken again, whatever was published since.
+        """
         what = f"CreateLaunchTemplate {template.name}"
         refuse_too_long(template, what)
-        image = await self._image(template.image_id, what)
+        image = await self._image(await self._pin(group, template), what)
         stored = replace(template, image_id=image.id)
 
         def create() -> None:
@@ -287,6 +290,17 @@ class AwsEc2:
 
     async def _image(self, image: str, what: str) -> Image:
         return await self._caller.read(what, lambda: self._images.look_up(image, what))
+
+    async def _pin(self, group: str, template: Template) -> str:
+        """Give what a new template's image is to be: that of its revision, if there is one, else as it is written."""
+        revision = template.tags.get(TAG_REVISION)
+        if not template.image_id.startswith("ssm:") or revision is None:
+            return template.image_id
+        known = [t.image_id for t in self._templates.values() if t.tags.get(TAG_REVISION) == revision]
+        if not known:
+            machines = await self.instances(group)
+            known = [i.image_id for i in machines if i.live and i.image_id and i.tags.get(TAG_REVISION) == revision]
+        return known[0] if known else template.image_id
 
     async def _pinned(self, template: Template, what: str) -> tuple[Image, Template]:
         """Give the image that a stored template pinned, so that a launch is repeated with the same."""

@@ -21,6 +21,7 @@ from schemas.names import formed_marker
 from schemas.world import (
     TAG_CLAIM,
     TAG_CLUSTER,
+    TAG_REVISION,
     TAG_ROLE,
     FleetRequest,
     Market,
@@ -228,6 +229,36 @@ def test_a_parameter_s_image_is_what_its_template_holds_from_then_on(account: Ac
         stored = await account.ec2.template(by_name.name)
         assert stored is not None
         assert stored.image_id == account.image
+
+    run(work)
+
+
+@pytest.mark.parametrize("known_by", ["this process", "a machine", "nobody"])
+def test_what_is_published_later_is_not_taken_by_another_template_of_the_same_revision(
+    account: Account, known_by: str
+) -> None:
+    """A server that is replaced weeks later gets the image of the others; a new revision gets the new one."""
+    client = account.clients.ec2()
+    newer = client.copy_image(Name="newer", SourceImageId=account.image, SourceRegion=REGION)["ImageId"]
+
+    def of(name: str, revision: str) -> Template:
+        tags = {**account.template.tags, TAG_REVISION: revision}
+        return replace(account.template, name=name, image_id="ssm:/images/nomad", tags=tags)
+
+    def publish(image: str) -> None:
+        account.clients.ssm().put_parameter(Name="/images/nomad", Value=image, Type="String", Overwrite=True)
+
+    async def work() -> None:
+        publish(account.image)
+        await account.ec2.create_template("prod", of("first", "v1-a"))
+        if known_by == "a machine":
+            await account.ec2.create_fleet(replace(a_fleet(account), template="first"))
+        publish(newer)
+        ec2 = account.ec2 if known_by == "this process" else AwsEc2(account.clients, lambda: NOON)
+        for name, revision in (("second", "v1-a"), ("third", "v1-b")):
+            await ec2.create_template("prod", of(name, revision))
+        images = {name: stored.image_id for name in ("second", "third") if (stored := await ec2.template(name))}
+        assert images == {"second": newer if known_by == "nobody" else account.image, "third": newer}
 
     run(work)
 

@@ -116,6 +116,20 @@ def test_a_launch_is_refused_for_its_reason(door: str, wrong: str, why: Refusal)
     assert through(door, world, work) == [why]
 
 
+def test_an_image_that_a_parameter_names_is_launched_as_its_template_pinned_it(door: str) -> None:
+    async def work(at: Inside) -> list[str]:
+        template = replace(a_server_template("subnet-a1"), image_id="ssm:/images/nomad/x86_64")
+        await at.ec2.create_template("demo", template)
+        stored = await at.ec2.template(template.name)
+        made = await at.ec2.run_instance(template, token="t", tags={})
+        with pytest.raises(RefusedError, match="/images/other") as no:
+            await at.ec2.create_template("demo", replace(template, name="form-1", image_id="ssm:/images/other"))
+        assert no.value.why is Refusal.SPECIFICATION
+        return [stored.image_id if stored else "", made.image_id]
+
+    assert through(door, a_world(), work) == ["ami-0123", "ami-0123"]
+
+
 def test_both_doors_show_the_same_world_at_every_step() -> None:
     """One seed, one trace: machines, states, prices, refusals, by whichever door."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from providers.ec2.codes import fault_of, refusal_of
@@ -13,6 +14,7 @@ from providers.sandbox.world.ec2.addresses import associate
 from providers.sandbox.world.ec2.describe import checks_of, describe_instances, describe_status, status_of
 from providers.sandbox.world.ec2.errors import Ec2Error
 from providers.sandbox.world.ec2.fleet import FleetOrder, create_fleet
+from providers.sandbox.world.ec2.images import image_by_parameter
 from providers.sandbox.world.ec2.launch import MachineOrder, run_instance
 from providers.sandbox.world.ec2.lifecycle import protect, terminate
 from providers.sandbox.world.ec2.offerings import offered_in
@@ -21,7 +23,7 @@ from providers.sandbox.world.ec2.templates import create_template, delete_templa
 from providers.sandbox.world.ec2.throttle import spend
 from providers.sandbox.world.ec2.trouble import TAKEN, due, events_ahead, request_status, running, spot_machines
 from providers.sandbox.world.epoch import Calendar
-from schemas.faults import RefusedError
+from schemas.faults import Refusal, RefusedError, Source
 from schemas.supply import Supply
 from schemas.trouble import ScheduledEvent, Trouble
 from schemas.world import TAG_CLUSTER, Address, FleetAnswer, FleetError, FleetRequest, Instance, Market, Template
@@ -63,7 +65,8 @@ class SandboxEc2:
         """Make a launch template; a name that is taken is refused."""
         refuse_too_long(template, f"CreateLaunchTemplate {template.name}")
         with self._request("CreateLaunchTemplate", template.name, writes=True) as cloud:
-            create_template(cloud, template.name, launch_template_data(template), {TAG_CLUSTER: group})
+            stored = replace(template, image_id=_image(cloud, template))
+            create_template(cloud, template.name, launch_template_data(stored), {TAG_CLUSTER: group})
 
     async def delete_template(self, name: str) -> None:
         """Delete a launch template; one that is not there is deleted."""
@@ -75,7 +78,8 @@ class SandboxEc2:
         """Launch one on-demand instance; under one token it is the same one."""
         refuse_too_long(template, f"RunInstances {template.name}")
         with self._request("RunInstances", template.name, writes=True) as cloud:
-            order = order_from(launch_template_data(template), tags, market=account.ON_DEMAND, template=template.name)
+            stored = replace(template, image_id=_image(cloud, template))
+            order = order_from(launch_template_data(stored), tags, market=account.ON_DEMAND, template=template.name)
             return instance_of(run_instance(cloud, order, token=token), cloud.kernel.calendar)
 
     async def terminate(self, instance_ids: Sequence[str]) -> None:
@@ -227,6 +231,17 @@ def instance_of(found: account.Instance, calendar: Calendar) -> Instance:
         tags=dict(found.tags),
         state_reason=found.state_reason if found.state not in {account.PENDING, account.RUNNING} else "",
     )
+
+
+def _image(cloud: Cloud, template: Template) -> str:
+    """Give the image of a template; a parameter always names the same one here. Raises RefusedError."""
+    if not template.image_id.startswith("ssm:"):
+        return template.image_id
+    name = template.image_id.removeprefix("ssm:")
+    if (image := image_by_parameter(cloud, name)) is None:
+        told = f"there is no parameter {name} in {cloud.state.region}"
+        raise RefusedError(Source.EC2, template.name, told, why=Refusal.SPECIFICATION, code="ParameterNotFound")
+    return image
 
 
 def _events(checked: Sequence[account.Instance]) -> Iterator[ScheduledEvent]:

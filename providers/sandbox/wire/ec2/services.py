@@ -15,6 +15,7 @@ from xml.sax.saxutils import escape
 from providers.sandbox.wire.ec2.request import Asked, ServiceError, Told, Values, in_json
 from providers.sandbox.world.ec2 import messages
 from providers.sandbox.world.ec2.context import Cloud
+from providers.sandbox.world.ec2.images import image_by_parameter
 
 ACCOUNT: Final = "123456789012"
 QUEUE: Final = "interruptions"
@@ -159,12 +160,10 @@ def _queue_attributes(cloud: Cloud, asked: Mapping[str, Any]) -> Values:
 def _parameter(cloud: Cloud, asked: Mapping[str, Any]) -> Values:
     """Give the image of the architecture that the parameter's name has in it."""
     name = str(asked.get("Name") or "")
-    arch = "arm64" if "arm64" in name else "x86_64" if "x86_64" in name or "amd64" in name else ""
-    image = next((i for i in cloud.state.images.values() if i.arch == arch), None)
-    if image is None:
+    if (image := image_by_parameter(cloud, name)) is None:
         raise ServiceError("ParameterNotFound", "")
     arn = f"arn:aws:ssm:{cloud.state.region}::parameter{name}"
-    return {"Parameter": {"Name": name, "Type": "String", "Value": image.id, "Version": 1, "ARN": arn}}
+    return {"Parameter": {"Name": name, "Type": "String", "Value": image, "Version": 1, "ARN": arn}}
 
 
 def _products(cloud: Cloud, asked: Mapping[str, Any]) -> Values:
