@@ -11,7 +11,7 @@ from support.builders import a_group
 from support.real_nomad import needs_nomad
 from support.real_servers import RealServers, real_servers
 
-pytestmark = [needs_nomad, pytest.mark.timeout(400), pytest.mark.xdist_group("real servers")]
+pytestmark = [needs_nomad, pytest.mark.timeout(400)]  # a minute or two each, nearly all of it waiting for Nomad
 
 QUICK = {"replaceAfter": "1m"}
 THREE, FIVE = a_group(servers=QUICK), a_group(servers={**QUICK, "count": 5})

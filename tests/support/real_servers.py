@@ -35,7 +35,7 @@ from schemas.trouble import Trouble
 from schemas.world import Address, FleetAnswer, FleetRequest, Instance, Market, Template
 from support.real_nomad import Agent, free_net
 
-SPEED = 8.0  # our seconds in one of the machine's
+SPEED = 12.0  # our seconds in one of the machine's
 SHORT = 3.0  # sleeps up to this are real: Nomad must move between two looks
 AGENT = "/etc/nomad.d/10-agent.json"
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -127,6 +127,7 @@ class LoopbackEc2:
             "bind_addr": made.private_ip,
             "data_dir": str(self.folder / made.id / "data"),
             "advertise": here,
+            "autopilot": {"server_stabilization_time": "2s"},
             "disable_update_check": True,
         }
 
