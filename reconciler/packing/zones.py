@@ -17,7 +17,7 @@ from schemas.world import Snapshot, SpreadWish
 
 ZONE: Final = "${attr.platform.aws.placement.availability-zone}"
 DEARER_MOST: Final = 1.5  # times the cheapest zone: a wish is no reason to pay any price
-"""ADR 0015: a spread is soft, and so is what we pay for it."""
+"""A spread is soft, and so is what is paid for it (ADR 0015)."""
 
 
 def wish(want: Want) -> SpreadWish | None:
