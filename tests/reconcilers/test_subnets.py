@@ -9,6 +9,7 @@ import pytest
 from reconciler.cli.show.parts import price_ages
 from reconciler.packing.offers import Shelf, shelf
 from reconciler.packing.promise import Promises
+from reconciler.reconcilers.servers.wanted import server_requests
 from reconciler.reconcilers.subnets import plan_subnets
 from reconciler.status import status_of
 from schemas.document import ClusterGroup
@@ -62,6 +63,25 @@ def test_a_type_is_for_sale_only_where_its_zone_has_it() -> None:
 
     assert lacking not in {o.kind.name for o in offers if o.zone == "us-east-1a"}
     assert lacking in {o.kind.name for o in offers if o.zone != "us-east-1a"}
+
+
+def test_a_server_is_asked_for_where_there_is_room_and_its_type_or_else_all_the_same() -> None:
+    def ways(supply: Supply) -> list[tuple[str, str]]:
+        snapshot, group = a_look(supply)
+        assert group.spec.servers is not None
+        return [(w.instance_type, w.zone) for w in server_requests(snapshot, group, group.spec.servers, 1)]
+
+    small, amd = "t3.small", "t3a.small"
+    lacking = {"us-east-1b": frozenset({amd})}
+    rooms = {f"subnet-{z}1": 9 for z in "ab"}
+
+    assert ways(Supply(free_addresses=rooms, subnets_at=NOON, offered=lacking)) == [
+        (amd, "us-east-1b"),
+        (small, "us-east-1a"),
+        (amd, "us-east-1a"),
+    ]
+    assert ways(Supply(subnets_at=NOON)) == ways(Supply())
+    assert len(ways(Supply())) == 6
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,13 @@ from schemas.world import TAG_REMOVE, TAG_REVISION, Instance, Market, Snapshot
 def server_requests(snapshot: Snapshot, group: ClusterGroup, servers: Servers, slot: int) -> tuple[ServerRequest, ...]:
     """Give the ways to ask for a slot, best first: its own zone with each type, then the other zones.
 
-    All are of the architecture of the first type, so that one image serves them.
+    All are of the architecture of the first type, so that one image serves them. What a zone does not have, and full
+    subnets, are left out; where nothing would be left, EC2 is asked all the same, and says it.
     """
     zones = sorted({subnet.zone for subnet in group.spec.aws.subnets})
     turned = zones[slot % len(zones) :] + zones[: slot % len(zones)]
     arch = arch_of(snapshot, servers.instance_types[0])
-    return tuple(
+    ways = tuple(
         ServerRequest(instance_type=instance_type, subnet_id=subnet.id, zone=zone)
         for zone in turned
         for instance_type in servers.instance_types
@@ -29,6 +30,8 @@ def server_requests(snapshot: Snapshot, group: ClusterGroup, servers: Servers, s
         for subnet in group.spec.aws.subnets
         if subnet.zone == zone
     )
+    supply = snapshot.supply
+    return tuple(w for w in ways if supply.sells(w.instance_type, w.zone) and not supply.full(w.subnet_id)) or ways
 
 
 def arch_of(snapshot: Snapshot, instance_type: str) -> str:
