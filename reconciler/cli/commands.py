@@ -120,6 +120,7 @@ def render(*, machine: str, arch: str | None, **given: Any) -> None:
     type=click.Choice(["reconciler", "machines", "nomad"]),
     help="Print this policy alone, as it is: to be piped on.",
 )
+@click.option("--read-only", "looks", is_flag=True, help="What plan, status and explain need: for CI, or for a person.")
 @click.option("--account", metavar="ID", help="The AWS account, twelve digits. [any]")
 @click.option("--role", metavar="NAME|ARN", help="The role in aws.instanceProfile. [the one of the profile's name]")
 @click.option(
@@ -131,11 +132,11 @@ def render(*, machine: str, arch: str | None, **given: Any) -> None:
 )
 @options.source
 @options.output
-def iam(*, part: str | None, account: str | None, role: str | None, namespace: str, **given: Any) -> None:
+def iam(*, part: str | None, looks: bool, account: str | None, role: str | None, namespace: str, **given: Any) -> None:
     """Print the least rights that a document needs: IAM policies of the reconciler and of its machines, Nomad's ACL."""
     from reconciler.cli.iam import iam as work
 
-    work(Given(**given), part=part, account=account, role=role, namespace=namespace)
+    work(Given(**given), part=part, account=account, role=role, namespace=namespace, looks=looks)
 
 
 @click.command(short_help="Show what a document would do to a workload, over virtual days")

@@ -32,7 +32,7 @@ class Rights:
     notes: tuple[str, ...]
 
 
-def iam(given: Given, *, part: str | None, account: str | None, role: str | None, namespace: str) -> None:
+def iam(given: Given, *, part: str | None, account: str | None, role: str | None, namespace: str, looks: bool) -> None:
     """Print the policies of every group; ``part``: of one group only this one, ready to be piped on."""
     if account is not None and not re.fullmatch(r"\d{12}", account):
         raise click.UsageError(f"--account {account}: an account is named by twelve digits")
@@ -40,7 +40,7 @@ def iam(given: Given, *, part: str | None, account: str | None, role: str | None
     if part is not None and len(groups) > 1:
         names = ", ".join(group.metadata.name for group in groups)
         raise click.UsageError(f"--only prints the policy of one group: choose it with --group ({names})")
-    rights = [_rights(group, account or ANY, role, namespace) for group in groups]
+    rights = [_rights(group, account or ANY, role, namespace, looks=looks) for group in groups]
     if part is not None:
         for note in rights[0].notes:
             tell(f"note: {note}")
@@ -51,22 +51,24 @@ def iam(given: Given, *, part: str | None, account: str | None, role: str | None
         print_plain({"groups": [_plain(one) for one in rights]}, given.output)
 
 
-def _rights(group: ClusterGroup, account: str, role: str | None, namespace: str) -> Rights:
+def _rights(group: ClusterGroup, account: str, role: str | None, namespace: str, *, looks: bool) -> Rights:
     return Rights(
         name=group.metadata.name,
-        reconciler=reconciler_policy(group, account=account, role=role),
+        reconciler=reconciler_policy(group, account=account, role=role, looks=looks),
         machines=machine_policy(group, account=account),
-        nomad=nomad_policy(group, namespace=namespace),
-        notes=tuple(_notes(group, account, role)),
+        nomad=nomad_policy(group, namespace=namespace, looks=looks),
+        notes=tuple(_notes(group, account, role, looks=looks)),
     )
 
 
-def _notes(group: ClusterGroup, account: str, role: str | None) -> Iterator[str]:
+def _notes(group: ClusterGroup, account: str, role: str | None, *, looks: bool) -> Iterator[str]:
     """Say what a policy alone cannot."""
-    policy = reconciler_policy(group, account=account, role=role)
+    policy = reconciler_policy(group, account=account, role=role, looks=looks)
+    if not looks and group.spec.mode != "enforce":
+        yield f"with mode: {group.spec.mode} nothing is done, and so little is needed; enforce needs more"
     if account == ANY:
         yield "accounts are any (*): in a policy of one account that is this account; --account names it"
-    if group.spec.aws.instance_profile and role is None:
+    if "iam:PassRole" in policy.actions and role is None:
         arn = role_of(group.spec.aws.instance_profile, Place(region=group.spec.aws.region, account=account))
         yield f"the role in aws.instanceProfile is taken to be {arn.rpartition('/')[2]}; --role names another"
     if not group.spec.aws.instance_profile and machine_policy(group).statements:

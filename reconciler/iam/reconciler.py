@@ -16,26 +16,43 @@ from schemas.document.effective import with_machines
 from schemas.world import TAG_CLUSTER
 
 REQUESTED = f"aws:RequestTag/{TAG_CLUSTER}"
+ENFORCE = "enforce"
 SECRET, S3 = "secretsmanager:", "s3://"
 OWNED = f"aws:ResourceTag/{TAG_CLUSTER}"
 
 
-def reconciler_policy(group: ClusterGroup, *, account: str = ANY, role: str | None = None) -> Policy:
+def reconciler_policy(
+    group: ClusterGroup, *, account: str = ANY, role: str | None = None, looks: bool = False
+) -> Policy:
     """Give the least policy for a document.
 
     Args:
-        group: the document.
+        group: the document; unless its mode is ``enforce``, nothing is done for it.
         account: twelve digits; without them any account is named, which in an account's own policy is that account.
         role: the name of the role in ``aws.instanceProfile``; None: it has the profile's name.
+        looks: what ``plan``, ``status`` and ``explain`` need, whatever the mode.
 
     """
     place = Place(region=group.spec.aws.region, account=account)
-    return Policy(statements=tuple(_statements(group, place, role)))
+    acts = not looks and group.spec.mode == ENFORCE
+    steps = _acting(group, place, role) if acts else ()
+    queue = () if looks else _queue(group, place)
+    return Policy(statements=(*_looking(group, place, acts=acts), *steps, *queue))
 
 
-def _statements(group: ClusterGroup, place: Place, role: str | None) -> Iterator[Statement]:
-    yield _reads(group)
+def _looking(group: ClusterGroup, place: Place, *, acts: bool) -> Iterator[Statement]:
+    yield _reads(group, acts=acts)
     yield Statement(sid="Prices", why="prices of on-demand machines", actions=("pricing:GetProducts",))
+    if (token := group.spec.nomad.bootstrap_token or "").startswith(SECRET):
+        yield Statement(
+            sid="BootstrapToken",
+            why="the first management token, which server steps and looks at raft need",
+            actions=("secretsmanager:GetSecretValue",),
+            resources=(place.secret(token.removeprefix(SECRET)),),
+        )
+
+
+def _acting(group: ClusterGroup, place: Place, role: str | None) -> Iterator[Statement]:
     yield from _launches(group, place)
     yield Statement(
         sid="EndOwn",
@@ -63,13 +80,9 @@ def _statements(group: ClusterGroup, place: Place, role: str | None) -> Iterator
             resources=tuple(place.parameter(name) for name in parameters),
         )
     yield from _snapshots(group, place)
-    if (token := group.spec.nomad.bootstrap_token or "").startswith(SECRET):
-        yield Statement(
-            sid="BootstrapToken",
-            why="the first management token, which server steps need",
-            actions=("secretsmanager:GetSecretValue",),
-            resources=(place.secret(token.removeprefix(SECRET)),),
-        )
+
+
+def _queue(group: ClusterGroup, place: Place) -> Iterator[Statement]:
     if (queue := group.spec.aws.interruption_queue) is not None:
         yield Statement(
             sid="InterruptionQueue",
@@ -79,18 +92,18 @@ def _statements(group: ClusterGroup, place: Place, role: str | None) -> Iterator
         )
 
 
-def _reads(group: ClusterGroup) -> Statement:
+def _reads(group: ClusterGroup, *, acts: bool) -> Statement:
     """EC2 knows no rights on single resources for its lists."""
     actions = [
-        "ec2:DescribeImages",
         "ec2:DescribeInstanceStatus",
         "ec2:DescribeInstanceTypeOfferings",
         "ec2:DescribeInstanceTypes",
         "ec2:DescribeInstances",
-        "ec2:DescribeLaunchTemplateVersions",
         "ec2:DescribeLaunchTemplates",
         "ec2:DescribeSubnets",
     ]
+    if acts:
+        actions += ["ec2:DescribeImages", "ec2:DescribeLaunchTemplateVersions"]
     if group.spec.pools:
         actions.append("ec2:DescribeSpotPriceHistory")
     if _spot(group):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,21 @@ def test_what_the_providers_call_is_what_the_policy_of_everything_allows() -> No
 def test_a_document_that_asks_for_less_needs_less(group: ClusterGroup, missing: set[str]) -> None:
     assert not actions(group) & missing
     assert missing <= actions(everything())
+
+
+LOOKS = "DescribeInstance|DescribeLaunchTemplates|DescribeSpot|DescribeSubnets|DescribeAddresses"
+
+
+@pytest.mark.parametrize("mode", ["observe", "paused"])
+def test_a_document_for_which_nothing_is_done_needs_no_right_to_do_anything(mode: str) -> None:
+    group = everything()
+    group = group.model_copy(update={"spec": group.spec.model_copy(update={"mode": mode})})
+
+    ours = actions(group) - {"sqs:ReceiveMessage", "sqs:DeleteMessage"}  # a service empties its queue all the same
+    assert all(re.match(f"ec2:({LOOKS})|pricing:Get|secretsmanager:Get", action) for action in ours)
+    assert "write" not in nomad_policy(group)
+    assert ours == set(reconciler_policy(everything(), looks=True).actions)
+    assert nomad_policy(group) == nomad_policy(everything(), looks=True)
 
 
 def test_without_an_instance_profile_no_role_is_passed() -> None:

@@ -119,6 +119,12 @@ def test_a_policy_for_servers_alone_may_drain_nothing(nomad: Guarded) -> None:
     assert denied(nomad, nomad_policy(a_group())) == {"make a node pool", "drain", "eligibility", "purge"}
 
 
+def test_a_policy_for_looking_alone_lets_everything_be_seen_and_nothing_be_done(nomad: Guarded) -> None:
+    done = {"make a node pool", "forget a server", "drain", "eligibility", "purge", "lock"}
+
+    assert denied(nomad, nomad_policy(a_group(pools=[a_pool(nodePool="gpu")]), looks=True)) == done
+
+
 def test_no_policy_grants_what_raft_wants(nomad: Guarded) -> None:
     """Why server steps need a management token."""
     settings = NomadSettings(token=nomad.token(policy()))
