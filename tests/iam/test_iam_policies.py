@@ -225,7 +225,7 @@ def test_a_namespace_with_a_rule_of_its_own_keeps_the_rights_of_all() -> None:
     """In Nomad a rule by name replaces that of ``*``: the journal's namespace must still be observed."""
     policy = nomad_policy(a_group(pools=[a_pool()]), namespace="ops")
 
-    assert policy.count('capabilities = ["list-jobs", "read-job", "alloc-lifecycle"]') == 2
+    assert policy.count('capabilities = ["list-jobs", "read-job", "plan-job", "alloc-lifecycle"]') == 2
     assert 'namespace "ops"' in policy
 
 

@@ -36,7 +36,7 @@ def machine(room: Room) -> AgentSpec:
         "name": "bought",
         "cpu_mhz": room.free.cpu_mhz,
         "memory_mib": room.free.memory_mib,
-        "disk_mib": room.free.disk_mib,
+        "disk_mib": room.free.disk_mib + 100 * LEAST,  # of copies that ask for none, Nomad wants the least
         "datacenter": room.candidate.datacenter,
         "node_pool": room.candidate.node_pool,
         "node_class": room.candidate.node_class,
@@ -61,10 +61,11 @@ def tasks(group: TaskGroup) -> Iterator[Json]:
     of_cores = LEAST if group.ask.cores else 0
     devices = [{"Name": d.name, "Count": d.count} for d in group.devices]
     resources = {"CPU": group.ask.cpu_mhz, "MemoryMB": group.ask.memory_mib - of_cores, "Devices": devices}
-    yield {"Name": "main", "Driver": "docker", "Config": {}, "Resources": resources}
+    logs = {"MaxFiles": 1, "MaxFileSizeMB": 1}  # they count against the disk
+    yield {"Name": "main", "Driver": "docker", "Config": {}, "LogConfig": logs, "Resources": resources}
     if group.ask.cores:
         more = {"Cores": group.ask.cores, "MemoryMB": of_cores}
-        yield {"Name": "pinned", "Driver": "docker", "Config": {}, "Resources": more}
+        yield {"Name": "pinned", "Driver": "docker", "Config": {}, "LogConfig": logs, "Resources": more}
 
 
 def task_group(job: Job, group: TaskGroup, copies: int) -> Json:

@@ -1,11 +1,11 @@
-# What waits and what runs, wherever it is; stops batch copies for Nomad to replace.
+# What waits and what runs, wherever it is; asks the scheduler about what waits, stops batch copies for Nomad to replace.
 namespace "*" {
-  capabilities = ["list-jobs", "read-job", "alloc-lifecycle"]
+  capabilities = ["list-jobs", "read-job", "plan-job", "alloc-lifecycle"]
 }
 
 # The journal, the lock and the status of this group; a rule by name replaces the one above.
 namespace "default" {
-  capabilities = ["list-jobs", "read-job", "alloc-lifecycle"]
+  capabilities = ["list-jobs", "read-job", "plan-job", "alloc-lifecycle"]
   variables {
     path "nomad-reconciler/prod-use1/*" {
       capabilities = ["read", "write"]
