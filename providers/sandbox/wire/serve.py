@@ -5,7 +5,9 @@ The application hears at which address it was asked, as each simulated agent has
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
+from traceback import format_exc
 from typing import Any
 
 import anyio
@@ -113,7 +115,11 @@ async def _request(app: App, stream: anyio.abc.ByteStream, machine: h11.Connecti
         except ConnectionError as nobody:  # the world says: nobody there
             answered = name == BALANCER  # which is there whoever else is not; an agent's address is dead
             if answered:
-                await _nobody(str(nobody), stream, machine)
+                why = f"no server of the simulated cluster answers ({nobody})"
+                answered = await _instead(502, why, stream, machine)
+        except Exception:  # noqa: BLE001 - one request that we do not understand must not end the world
+            sys.stderr.write(f"{request.method.decode()} {path.decode()}: a mistake of the sandbox's\n{format_exc()}")
+            answered = await _instead(500, "a mistake of the sandbox's: see what it says", stream, machine)
         group.cancel_scope.cancel()
     return answered and not left.is_set()
 
@@ -128,9 +134,12 @@ async def _send(message: Message, stream: anyio.abc.ByteStream, machine: h11.Con
     await stream.send(data)
 
 
-async def _nobody(why: str, stream: anyio.abc.ByteStream, machine: h11.Connection) -> None:
-    if machine.our_state is h11.SEND_RESPONSE:
-        text = f"no server of the simulated cluster answers ({why})\n".encode()
-        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(text)).encode())]
-        await _send({"type": "http.response.start", "status": 502, "headers": headers}, stream, machine)
-        await _send({"type": "http.response.body", "body": text}, stream, machine)
+async def _instead(status: int, why: str, stream: anyio.abc.ByteStream, machine: h11.Connection) -> bool:
+    """Answer in the application's place; False when it had begun to answer, so that nothing can follow."""
+    if machine.our_state is not h11.SEND_RESPONSE:
+        return False
+    text = f"{why}\n".encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(text)).encode())]
+    await _send({"type": "http.response.start", "status": status, "headers": headers}, stream, machine)
+    await _send({"type": "http.response.body", "body": text}, stream, machine)
+    return True

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Message = MutableMapping[str, Any]
 
+_SENSELESS = (KeyError, TypeError, AttributeError, ValueError)  # parameters that parse and do not go together
 _LOOK_AGAIN = 0.5  # seconds between two looks into the queue while somebody waits
 
 
@@ -47,6 +48,9 @@ class Ec2Wire:
             return 400, write_error("InvalidAction", told, request_id)
         except Ec2Error as error:
             return error.status, write_error(error.code, error.message, request_id)
+        except _SENSELESS as wrong:
+            told = f"the simulated account makes no sense of this: {wrong!r}"
+            return 400, write_error("InvalidParameterCombination", told, request_id)
 
     def _does(self, action: str) -> Callable[[Cloud, Mapping[str, Any]], dict[str, Any]]:
         if action not in ACTIONS:
@@ -66,6 +70,9 @@ class Ec2Wire:
                     return services.answer(self._cloud, asked)
                 except ServiceError as error:
                     return refused(error)
+                except _SENSELESS as wrong:
+                    told = f"the simulated account makes no sense of this: {wrong!r}"
+                    return refused(ServiceError("ValidationException", told))
 
     async def __call__(
         self,

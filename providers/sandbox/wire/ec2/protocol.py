@@ -12,6 +12,8 @@ from xml.sax.saxutils import escape
 from botocore.loaders import Loader
 from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
 
+from providers.sandbox.world.ec2.errors import Ec2Error
+
 Values = dict[str, Any]
 
 
@@ -32,7 +34,7 @@ def operation(action: str) -> OperationModel:
 
 
 def read_request(body: bytes) -> tuple[str, Values]:
-    """Read a form into (action, parameters named as in the model). Raises UnknownActionError."""
+    """Read a form into (action, parameters named as in the model). Raises UnknownActionError, Ec2Error."""
     tree: Values = {}
     for key, value in parse_qsl(body.decode(), keep_blank_values=True):
         *way, last = key.split(".")
@@ -42,7 +44,15 @@ def read_request(body: bytes) -> tuple[str, Values]:
         at[last] = value
     action = str(tree.get("Action", ""))
     shape = operation(action).input_shape
-    return action, _read(shape, tree) if shape is not None else {}
+    if shape is None:
+        return action, {}
+    try:
+        asked = _read(shape, tree)
+    except (ValueError, TypeError, AttributeError) as wrong:
+        raise Ec2Error("InvalidParameterValue", f"a parameter of {action} cannot be read: {wrong}") from wrong
+    if missing := next((name for name in shape.required_members if name not in asked), None):
+        raise Ec2Error("MissingParameter", f"The request must contain the parameter {missing}")
+    return action, asked
 
 
 def _read(shape: Shape, tree: Any) -> Any:

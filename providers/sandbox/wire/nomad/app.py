@@ -161,6 +161,10 @@ class NomadWire:
             return await self._blocking(route, call)
         except ApiError as no:
             return _refused(no.status, no.text, self._as_of(route, call, no))
+        except (TypeError, AttributeError, ValueError) as wrong:
+            if not call.body:  # then it is ours
+                raise
+            return _refused(400, f"json: cannot unmarshal into Go value: {wrong}")
         except ServerError as no:
             told = {"X-Nomad-Index": "0"} if path.startswith("/v1/var/") and method != "GET" else {}
             return _refused(no.status, no.text, told)
