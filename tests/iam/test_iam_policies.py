@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ ROOMS = ("aws", "ec2", "events", "prices", "snapshots")
 
 CALLED_OTHERWISE = {"sqs:DeleteMessageBatch": "sqs:DeleteMessage", "s3:ListObjectsV2": "s3:ListBucket"}
 NAMED_OTHERWISE = {"secrets": "secretsmanager"}
+BESIDE = {"iam", "service-quotas", "sts"}
+"""Services that only the look before the first launch asks."""
 """Operations whose right has another name."""
 
 NOT_CALLED = {"ec2:CreateTags", "iam:PassRole", "iam:CreateServiceLinkedRole"}
@@ -64,18 +67,18 @@ def without_servers(**spec: Any) -> ClusterGroup:
 def operations() -> dict[str, set[str]]:
     """By the name of a method of boto3, the actions that it may be."""
     named = {NAMED_OTHERWISE.get(name, name) for name in vars(Clients) if not name.startswith("_")}
-    services = sorted(named & set(Loader().list_available_services("service-2")))
+    services = sorted((named | BESIDE) & set(Loader().list_available_services("service-2")))
     found: dict[str, set[str]] = {}
     for service in services:
         for operation in Loader().load_service_model(service, "service-2")["operations"]:
-            found.setdefault(xform_name(operation), set()).add(f"{service}:{operation}")
+            found.setdefault(xform_name(operation), set()).add(f"{service.replace('-', '')}:{operation}")
     return found
 
 
-def called() -> set[str]:
+def called(rooms: Sequence[str] = ROOMS) -> set[str]:
     """The actions that the providers call, read from their source."""
     found: set[str] = set()
-    for path in (path for room in ROOMS for path in (ROOT / "providers" / room).rglob("*.py")):
+    for path in (path for room in rooms for path in (ROOT / "providers" / room).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
                 case ast.Call(func=ast.Attribute(value=ast.Name(id="requests"))):
@@ -96,6 +99,14 @@ def actions(group: ClusterGroup) -> set[str]:
 def test_what_the_providers_call_is_what_the_policy_of_everything_allows() -> None:
     """Whoever adds a call adds its right in ``reconciler/iam/reconciler.py``; whoever removes one takes it away."""
     assert actions(everything()) - NOT_CALLED == called()
+
+
+def test_the_page_of_the_look_outside_names_the_rights_that_only_it_needs() -> None:
+    page = (ROOT / "docs" / "reference" / "validate-online.md").read_text(encoding="utf-8")
+    paragraph = page.split("Rights that only this look needs")[1].split("\n\n")[0]
+    free = {"sts:GetCallerIdentity"}  # everybody may ask who he is
+
+    assert set(re.findall(r"`(\w+:\w+)`", paragraph)) == called(["online"]) - actions(everything()) - free
 
 
 @pytest.mark.parametrize(
