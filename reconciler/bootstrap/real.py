@@ -20,12 +20,12 @@ from providers.events.queue import Queue
 from providers.nomad.client import Spawn
 from providers.nomad.door import RealNomadDoor
 from providers.nomad.settings import DEFAULT_ADDRESS, NomadSettings, SettingsError
-from providers.snapshots import Places
+from providers.snapshots.places import Places
 from providers.stores.nomad_locks import NomadLocks
 from providers.stores.nomad_variables import NomadVariables
 from reconciler.bootstrap.clock import WallClock
-from reconciler.bootstrap.source import catalogue
 from reconciler.bootstrap.outside import Doors
+from reconciler.bootstrap.source import catalogue
 from reconciler.loop import Ports
 from schemas.document import ClusterGroup
 from schemas.faults import Source, UnansweredError

@@ -15,7 +15,7 @@ from providers.sandbox.doors.queue import SandboxQueue
 from providers.sandbox.virtualtime import LoopClock, run_virtual
 from providers.sandbox.world.scenario import ScenarioError, load_scenario
 from providers.sandbox.world.world import World
-from providers.snapshots import Remembered
+from providers.snapshots.memory import Remembered
 from providers.stores.sqlite import FileInUseError, NotAStateFileError, SqliteStore
 from reconciler.bootstrap.outside import Doors
 from reconciler.bootstrap.source import catalogue

@@ -7,7 +7,7 @@ import pytest
 from providers.sandbox.faults import Kind
 from providers.sandbox.world.ec2.state import ElasticIp
 from providers.sandbox.world.epoch import EPOCH
-from providers.snapshots import Remembered
+from providers.snapshots.memory import Remembered
 from reconciler.archive import snapshot_name, surplus, unreadable
 from support.builders import NOON, a_group
 from support.server_faults import leader_dies

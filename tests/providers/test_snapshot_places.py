@@ -13,7 +13,10 @@ from moto import mock_aws
 
 from providers.aws.clients import Clients
 from providers.aws.secrets import secret_of
-from providers.snapshots import S3, Directory, Places, Remembered
+from providers.snapshots.directory import Directory
+from providers.snapshots.memory import Remembered
+from providers.snapshots.places import Places
+from providers.snapshots.s3 import S3
 from reconciler.ports import SnapshotPlace
 from schemas.faults import Source, UnansweredError
 from support.aws_account import no_account

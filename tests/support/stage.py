@@ -18,7 +18,7 @@ from providers.sandbox.faults import Crashed, Faults, ShiftedClock, faulty
 from providers.sandbox.virtualtime import LoopClock, run_virtual
 from providers.sandbox.world.scenario import Scenario, Step, load_scenario
 from providers.sandbox.world.world import World
-from providers.snapshots import Remembered
+from providers.snapshots.memory import Remembered
 from providers.stores.sqlite import SqliteStore
 from reconciler.bootstrap.simulated import SECRET
 from reconciler.loop import GroupLoop, Ports, Tick
