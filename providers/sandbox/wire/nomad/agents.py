@@ -12,6 +12,7 @@ from providers.sandbox.world.nomad.errors import ApiError
 from providers.sandbox.world.servers import acl, answers
 from providers.sandbox.world.servers.state import AutopilotSettings
 
+CLIENTS_ALONE = frozenset({"/v1/agent/servers"})  # and a server agent has none of this
 SERVERS_ALONE = frozenset({"/v1/agent/join", "/v1/agent/force-leave"})  # a client agent has no such call
 
 
@@ -96,6 +97,8 @@ def _snapshot(call: Call) -> Reply:
 
 
 def _put_autopilot(call: Call) -> Reply:
+    if not call.body:
+        raise ApiError(400, "Error parsing autopilot config: Request body is empty")
     try:
         body = call.table()
         settings = AutopilotSettings(
@@ -107,7 +110,8 @@ def _put_autopilot(call: Call) -> Reply:
             modify_index=call.world.nomad.store.next_index(),
         )
     except (ApiError, ValueError) as wrong:
-        raise ApiError(400, f"Error parsing autopilot config: {wrong}") from wrong
+        why = wrong.text if isinstance(wrong, ApiError) else str(wrong)
+        raise ApiError(400, f"Error parsing autopilot config: {why}") from wrong
     cas = call.number("cas")
     return Reply(body=answers.put_autopilot_configuration(call.world.servers, call.address, settings, cas=cas))
 

@@ -140,7 +140,7 @@ class NomadWire:
         route, match = next(((r, m) for r, m in found if r.takes(method)), (None, None))
         if route is None or match is None:
             return _refused(405, "Invalid method")
-        if asked.client and path in agents.SERVERS_ALONE:
+        if path in (agents.SERVERS_ALONE if asked.client else agents.CLIENTS_ALONE):
             return _refused(501, "Invalid method")
         if asked.client and path == "/v1/agent/health":
             return Reply(body={"client": {"message": "ok", "ok": True}})

@@ -234,7 +234,8 @@ def _search(call: Call) -> Reply:
     if context not in {*_CONTEXTS, "all"}:
         known = f"[{' '.join(_CONTEXTS)}]"
         raise ApiError(500, f"context must be one of {known} or 'all' for all contexts; got \"{context}\"")
-    found = {name: _matching(call, name, prefix) for name in (_CONTEXTS if context == "all" else (context,))}
+    contexts = (c for c in _CONTEXTS if c not in _BY_ID or _is_hex(prefix)) if context == "all" else (context,)
+    found = {name: _matching(call, name, prefix) for name in contexts}
     index = call.api.table_index("jobs") if context == "jobs" else call.api.index
     return Reply(
         body={
@@ -247,6 +248,12 @@ def _search(call: Call) -> Reply:
         },
         index=index,
     )
+
+
+def _is_hex(prefix: str) -> bool:
+    """Whether ids can begin so; an odd last digit is not looked at."""
+    digits = prefix.replace("-", "")
+    return not digits[: len(digits) // 2 * 2].strip("0123456789abcdefABCDEF")
 
 
 def _matching(call: Call, context: str, prefix: str) -> list[str]:
