@@ -266,3 +266,30 @@ def test_an_accepted_risk_is_no_licence(action: ServerAction, fresh: Snapshot, c
 def test_one_that_never_voted_may_be_ended_whatever_the_voters_are() -> None:
     never = replace(END, voluntary=False, cause=Reason.NEVER_JOINED, peer_id="")
     guard_server_step(never, without_peer(with_view(dead(a_quorum(4), 1), 3, ready=False), 3), COUNT)
+
+
+@pytest.mark.parametrize(("which", "spoil"), [("terminate", {"state": None}), ("terminate", {"tags": {}})])
+def test_a_machine_that_ec2_does_not_show_as_a_server_of_ours_is_not_ended(
+    which: str, spoil: dict[str, object]
+) -> None:
+    action, fresh = RIGHT[which]
+    case = ServerCase(
+        action=action, fresh=with_machine(fresh, 3, **spoil), quorum=assess(fresh, twice=True), count=COUNT
+    )
+    with pytest.raises(GuardError, match="EC2 shows no server i-server-3-0"):
+        same_server(case)
+
+
+@pytest.mark.parametrize(
+    "fresh",
+    [
+        with_view(a_quorum(4), 1, ready=False),
+        with_autopilot(a_quorum(4), 1, healthy=False),
+        without_peer(a_quorum(4), 1),
+        a_quorum(4, joiners=(1,)),
+    ],
+)
+def test_leadership_is_never_handed_to_one_that_is_not_a_healthy_voter(fresh: Snapshot) -> None:
+    case = ServerCase(action=HAND_OVER, fresh=fresh, quorum=assess(fresh, twice=True), count=COUNT)
+    with pytest.raises(GuardError, match="i-server-1-0 is no healthy voter"):
+        heir_is_well(case)
