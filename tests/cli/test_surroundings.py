@@ -208,4 +208,4 @@ def test_without_a_terminal_the_service_says_when_in_full(tmp_path: Path) -> Non
 
     assert time.monotonic() - started < 10
     assert lines
-    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ  \+ launch server", line) for line in lines)
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ  demo  \+ launch server", line) for line in lines)
