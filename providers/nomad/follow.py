@@ -54,15 +54,18 @@ class Follower:
     whole: bool = False  # its first line proved that nothing was left out since it was opened
     running: bool = False
     namespaces: frozenset[str] = frozenset()  # those of which it tells
-    changed: dict[str, AllocationStub] = field(default_factory=dict)
+    changed: dict[str, tuple[int, AllocationStub]] = field(default_factory=dict)  # id → when it was told, and what
     _moved: anyio.Event = field(default_factory=anyio.Event)
     _restart: anyio.Event = field(default_factory=anyio.Event)
     _stream: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
     def begin(self, index: int) -> None:
-        """Continue a full read as of ``index``; an unbroken stream goes on as it is."""
+        """Continue a full read as of ``index``; an unbroken stream goes on as it is.
+
+        What it told of later moments while the list was on its way is not in the list.
+        """
         self.read_at = index
-        self.changed.clear()
+        self.changed = {id_: told for id_, told in self.changed.items() if told[0] > index}
         if self.whole:
             self.index = max(self.index, index)
             return
@@ -82,7 +85,7 @@ class Follower:
                 await self._moved.wait()
         if not self.whole or self.index < index:
             return None
-        found = list(self.changed.values())
+        found = [stub for _, stub in self.changed.values()]
         self.changed.clear()
         return found
 
@@ -117,7 +120,7 @@ class Follower:
         self.whole = True
         for event in line.Events if line.Index > self.read_at else ():
             if event.Payload.Allocation is not None:
-                self.changed[event.Payload.Allocation.ID] = event.Payload.Allocation
+                self.changed[event.Payload.Allocation.ID] = line.Index, event.Payload.Allocation
         self.index = max(self.index, line.Index)
         self._moved.set()
         self._moved = anyio.Event()

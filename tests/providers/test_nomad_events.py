@@ -111,6 +111,41 @@ def test_a_namespace_that_was_made_later_is_not_missed() -> None:
     running(work, between=Counted)
 
 
+def test_what_the_stream_tells_while_a_full_list_is_on_its_way_is_not_lost() -> None:
+    class Slow(Counted):
+        """Makes the answer to a full read at once, and delivers it when more has happened."""
+
+        async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
+            heard: list[Message] = []
+
+            async def hear(message: Message) -> None:
+                heard.append(message)
+
+            slow = scope["path"] == "/v1/allocations" and b"per_page" not in scope["query_string"] and self.whole == 1
+            await super().__call__(scope, receive, hear if slow else send)
+            if slow:
+                await anyio.sleep(5)
+                for message in heard:
+                    await send(message)
+
+    async def work(wired: Running) -> None:
+        cluster, count = wired.real.at(wired.hosts), counted_by(wired)
+        await cluster.jobs()
+        await same(wired, cluster)
+        await change(wired, count=6)
+        await same(wired, cluster)
+        await wait(wired, client.RESYNC)
+        async with anyio.create_task_group() as group:
+            group.start_soon(cluster.allocations)  # all is read again
+            await anyio.sleep(1)
+            wired.world.nomad.api.register_job({"Job": a_job("web", count=2)})
+        assert count.whole == 2
+        await same(wired, cluster)
+        assert count.whole == 2
+
+    running(work, between=Slow)
+
+
 def test_a_gap_in_the_server_s_buffer_is_noticed_and_read_over(monkeypatch: pytest.MonkeyPatch) -> None:
     async def work(wired: Running) -> None:
         cluster, count = wired.real.at(wired.hosts), counted_by(wired)
