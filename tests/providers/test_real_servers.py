@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import urllib.error
+import urllib.request
+import uuid
+
 import pytest
 
 from reconciler.loop import Tick
@@ -64,3 +68,14 @@ def test_three_become_five_and_three_again_and_are_replaced_one_after_the_other(
 
         assert not before & {i.id for i in world.live()}
         assert world.ec2.ended_leading == []
+
+
+def test_with_acls_on_the_first_token_is_ours_before_the_servers_count_as_formed() -> None:
+    """Nobody shows raft to an unknown token: what is formed was seen with the token that we made."""
+    group = a_group(servers=QUICK, nomad={"acl": True, "bootstrapToken": "env:TOKEN"})
+    with real_servers(str(uuid.uuid4())) as world:
+        settled(world, group, 3, within=60)
+
+        again = urllib.request.Request(f"{world.ec2.agents[world.live()[0].id].url}/v1/acl/bootstrap", method="PUT")  # noqa: S310
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            urllib.request.urlopen(again, timeout=10)  # noqa: S310

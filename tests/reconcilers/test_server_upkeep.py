@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.reconcilers.servers import plan_servers
 from schemas.document import ClusterGroup
-from schemas.plan import AddServer, BootstrapAcl, GiveAddress, MarkFormed, Plan, Reason, SaveSnapshot
+from schemas.plan import AddServer, BootstrapAcl, GiveAddress, IntroduceServers, MarkFormed, Plan, Reason, SaveSnapshot
 from schemas.servers import SavedSnapshot
 from schemas.world import Address, Snapshot
 from support.builders import NOON, a_group, a_server, a_snapshot, a_view
@@ -160,3 +160,12 @@ def test_nobody_gets_a_token_before_all_name_one_leader(leaders: tuple[str, str,
 
 def test_without_acls_there_is_no_token() -> None:
     assert not [a for a in plan(forming(ONE, ONE, ONE), a_group()).actions if isinstance(a, BootstrapAcl)]
+
+
+def test_servers_that_show_nobody_are_introduced_while_acls_hide_whom_they_know() -> None:
+    """Who found only itself knows no leader, without a leader there is no token, and without a token nobody tells."""
+    silent = forming("", "", "")
+    hidden = replace(silent, servers=tuple(replace(v, members=None, gossip=None) for v in silent.servers))
+
+    assert [a.asked for a in plan(hidden, SECURE).actions if isinstance(a, IntroduceServers)] == list(AT)
+    assert not [a for a in plan(hidden, a_group()).actions if isinstance(a, IntroduceServers)]

@@ -187,6 +187,7 @@ class RealServers:
     """The program, a small EC2, and real servers."""
 
     ec2: LoopbackEc2
+    secret: str = ""  # the bootstrap token
     store: SqliteStore = field(default_factory=SqliteStore)
     told: list[str] = field(default_factory=list)  # real seconds and what was done
 
@@ -195,7 +196,7 @@ class RealServers:
         begun = time.monotonic()
 
         async def work() -> tuple[Tick, float]:
-            async with RealNomadDoor(NomadSettings(region=group.spec.nomad.region)) as door:
+            async with RealNomadDoor(NomadSettings(region=group.spec.nomad.region, token=self.secret)) as door:
                 ports = Ports(
                     clock=self.ec2.clock,
                     ec2=self.ec2,
@@ -204,6 +205,7 @@ class RealServers:
                     catalogue=load_catalogue(),
                     new_id=lambda: "store-1",
                     chance=lambda: 0.5,
+                    secret=self.secret,
                 )
                 loop = GroupLoop(group, ports)
                 while True:
@@ -224,12 +226,12 @@ class RealServers:
 
 
 @contextmanager
-def real_servers() -> Iterator[RealServers]:
-    """Give an empty account; whatever runs in it in the end is killed."""
+def real_servers(secret: str = "") -> Iterator[RealServers]:
+    """Give an empty account; whatever runs in it in the end is killed. ``secret``: the bootstrap token."""
     folder = Path(tempfile.mkdtemp(prefix="nomad-"))
     ec2 = LoopbackEc2(HurriedClock(), folder, free_net())
     try:
-        yield RealServers(ec2)
+        yield RealServers(ec2, secret)
     finally:
         for agent in ec2.agents.values():
             agent.kill()

@@ -152,10 +152,12 @@ def _plan_marker(snapshot: Snapshot, group: ClusterGroup, servers: Servers, live
         IntroduceServers(
             asked=view.address,
             addresses=tuple(sorted(addresses - {view.address})),
-            reason=f"{view.address} joined only itself",
+            reason=f"{view.address} joined only itself"
+            if view.members is not None
+            else f"{view.address} knows no leader, and shows nobody whom it has joined",
         )
         for view in snapshot.servers
-        if view.address in addresses and view.members is not None and set(view.members) <= {view.address}
+        if view.address in addresses and _unmet(view, hidden=group.spec.nomad.acl)
     )
     everybody = addresses <= {view.address for view in snapshot.servers if view.reachable}
     overdue = tuple(_overdue(snapshot, group, servers, live))
@@ -170,6 +172,13 @@ def _plan_marker(snapshot: Snapshot, group: ClusterGroup, servers: Servers, live
         actions=(*given_up, *ghosts, *(actions if everybody else ())),
         holds=(_forming(servers, live, missing), *needed),
     )
+
+
+def _unmet(view: ServerView, *, hidden: bool) -> bool:
+    """Tell whether a server joined only itself, or, ``hidden`` by ACLs that have no token yet, perhaps did."""
+    if view.members is None:
+        return hidden and view.reachable and not view.leader
+    return set(view.members) <= {view.address}
 
 
 def _needed(snapshot: Snapshot, action: GiveUpForming) -> str | None:
