@@ -63,7 +63,8 @@ def _force_leave(call: Call) -> Reply:
 
 
 def _raft(call: Call) -> Reply:
-    return Reply(body=answers.raft_configuration(call.world.servers, call.address, stale=call.stale))
+    found = answers.raft_configuration(call.world.servers, call.address, stale=call.stale)
+    return Reply(body={**found, "Servers": found["Servers"] or None})
 
 
 def _remove_peer(call: Call) -> Reply:

@@ -145,8 +145,7 @@ def raft_configuration(servers: Servers, address: str, *, stale: bool = False) -
                 "RaftProtocol": "3",
             }
             for p in peers
-        ]
-        or None,
+        ],
     }
 
 
