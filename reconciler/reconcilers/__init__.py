@@ -13,6 +13,7 @@ from reconciler.reconcilers.servers import plan_servers
 from reconciler.reconcilers.size import plan_size
 from reconciler.reconcilers.subnets import plan_subnets
 from reconciler.reconcilers.templates import plan_templates
+from reconciler.reconcilers.trouble import plan_trouble
 from schemas.document import ClusterGroup
 from schemas.plan import Hold, Plan
 from schemas.world import Snapshot
@@ -26,6 +27,7 @@ RECONCILERS: tuple[tuple[str, Reconcile], ...] = (
     ("demand", plan_demand),
     ("headroom", plan_headroom),
     ("size", plan_size),
+    ("trouble", plan_trouble),
     ("garbage", plan_garbage),
     ("templates", plan_templates),
 )

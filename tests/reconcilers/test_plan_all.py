@@ -58,6 +58,7 @@ def test_the_list_names_the_reconcilers_in_the_order_in_which_they_are_asked() -
         "demand",
         "headroom",
         "size",
+        "trouble",
         "garbage",
         "templates",
     ]
