@@ -157,10 +157,8 @@ def _type_from(row: Row) -> InstanceType | None:
     if not (arch and clock and memory and vcpu):
         return None
     gpus = row.get("GpuInfo", {}).get("Gpus", ())
-    others = (
-        *row.get("InferenceAcceleratorInfo", {}).get("Accelerators", ()),
-        *row.get("NeuronInfo", {}).get("NeuronDevices", ()),
-    )
+    neuron = row.get("NeuronInfo", {}).get("NeuronDevices", ())  # EC2 describes some of them a second time
+    others = neuron or row.get("InferenceAcceleratorInfo", {}).get("Accelerators", ())
     return InstanceType(
         name=row["InstanceType"],
         vcpu=vcpu,

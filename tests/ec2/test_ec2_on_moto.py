@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 
 from providers.aws.clients import Clients
 from providers.ec2.provider import AwsEc2
+from providers.prices.shipped import load_catalogue
 from reconciler.machine import marker_template
 from schemas.faults import Refusal, RefusedError
 from schemas.names import formed_marker
@@ -273,6 +275,37 @@ def test_a_parameter_that_holds_no_image_is_refused_by_its_name(account: Account
         with pytest.raises(RefusedError, match="/images/nomad") as no:
             await account.ec2.create_template("prod", by_name)
         assert no.value.why is Refusal.SPECIFICATION
+
+    run(work)
+
+
+def test_types_offerings_and_free_addresses_are_read_as_another_implementation_writes_them(account: Account) -> None:
+    """moto's tables are AWS's own: m7i.large is not in us-east-1e. It has no Price List, which is named and no more."""
+    new = frozenset({"m7i.large", "g5.xlarge", "inf1.xlarge"})
+    zones = ["us-east-1a", "us-east-1e"]
+    mine = [subnet for subnet, zone in account.subnets if zone in zones]
+
+    def cut(**_: object) -> None:
+        raise EndpointConnectionError(endpoint_url="https://api.pricing")
+
+    async def work() -> None:
+        events = account.clients.pricing().meta.events
+        events.register_first("before-send.pricing", cut, unique_id="cut")
+        try:
+            known = load_catalogue().keys() - new
+            supply = await account.ec2.supply(zones=zones, subnets=[*mine, "subnet-0123"], known=known)
+        finally:
+            events.unregister("before-send.pricing", unique_id="cut")
+        assert (supply.sells("m7i.large", "us-east-1a"), supply.sells("m7i.large", "us-east-1e")) == (True, False)
+        described = {kind.name: kind for kind in supply.types if kind.name in new}
+        shipped = {name: replace(load_catalogue()[name], on_demand_usd_per_hour=0.0) for name in described}
+        assert described.keys() >= {"m7i.large", "g5.xlarge"}
+        assert described == shipped
+        assert {s: supply.full(s) for s in [*mine, "subnet-0123"]} == {
+            **dict.fromkeys(mine, False),
+            "subnet-0123": True,
+        }
+        assert list(supply.silent) == ["on-demand prices"]
 
     run(work)
 
