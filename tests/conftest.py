@@ -40,7 +40,8 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
 
 
 @pytest.fixture(scope="session")
-def real_nomad() -> Iterator[RealCluster]:
+def real_nomad(request: pytest.FixtureRequest) -> Iterator[RealCluster]:
     """Three servers and two clients, for all tests of this session that want them (group ``real-nomad``)."""
     with started() as cluster:
         yield cluster
+        cluster.keep_logs = request.session.testsfailed > 0

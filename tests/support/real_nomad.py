@@ -101,6 +101,7 @@ class RealCluster:
     extra: Mapping[str, Any] = field(default_factory=dict)
     servers: list[Agent] = field(default_factory=list)
     clients: list[Agent] = field(default_factory=list)
+    keep_logs: bool = False
 
     @property
     def urls(self) -> list[str]:
@@ -217,11 +218,16 @@ def started(
             cluster.wait_for_clients()
         yield cluster
     except BaseException:
-        cluster.end()
-        print(f"the agents' logs are kept in {folder}/*/log")  # noqa: T201 - pytest shows it with the failure
+        cluster.keep_logs = True
         raise
-    cluster.end()
-    shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        cluster.end()
+        for agent in (*cluster.servers, *cluster.clients) if cluster.keep_logs else ():
+            shutil.rmtree(agent.folder / "data", ignore_errors=True)
+        if cluster.keep_logs:
+            print(f"the agents' logs are kept in {folder}/*/log")  # noqa: T201 - pytest shows it with the failure
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _until(done: Any, otherwise: str, cluster: RealCluster) -> None:
