@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from reconciler.reconcilers.servers.health import Quorum, live_servers
 from schemas.document import ClusterGroup, Servers
@@ -126,11 +126,3 @@ def upkeep(snapshot: Snapshot, servers: Servers, quorum: Quorum) -> Plan:
 def _span(span: timedelta) -> str:
     hours = span / timedelta(hours=1)
     return f"{hours:g} h" if hours >= 1 else f"{span / timedelta(minutes=1):g} min"
-
-
-def next_snapshot(snapshot: Snapshot, servers: Servers) -> datetime | None:
-    """Say when the next snapshot is due; None: there is no schedule."""
-    every, saved = servers.snapshots.every, snapshot.record.saved
-    if every is None or servers.snapshots.to is None:
-        return None
-    return saved.at + every if saved else snapshot.observed_at
