@@ -5,6 +5,7 @@ from __future__ import annotations
 from io import StringIO
 from typing import Any
 
+import pytest
 from ruamel.yaml import YAML
 
 from providers.nomad.settings import NomadSettings
@@ -13,7 +14,9 @@ from reconciler.bootstrap.importing import read_workload
 from schemas.workload import load_workload
 from support.builders import a_group
 from support.nomad_jobs import a_cluster, a_job
+from support.nomad_site import Site, real
 from support.on_the_wire import Wired, through_the_wire
+from support.real_nomad import RealCluster, needs_nomad
 from support.whole_world import a_world
 
 SECRET = "hunter2"  # noqa: S105 - that is the point
@@ -77,3 +80,31 @@ def test_stopped_and_parameterized_jobs_are_left_out() -> None:
     template = a_job("resize", Type="batch", ParameterizedJob={"Payload": "optional"})
 
     assert [job["name"] for job in imported(template, a_job("web"))["jobs"]] == ["web"]
+
+
+@needs_nomad
+@pytest.mark.xdist_group("real-nomad")
+def test_what_a_real_nomad_ran_is_imported_with_how_long_it_ran(real_nomad: RealCluster) -> None:
+    """Over the network, from what it remembers of an allocation that ended."""
+
+    found: dict[str, Any] = {}
+
+    async def work(site: Site) -> None:
+        job = site.job("short-lived", Type="batch")
+        job["TaskGroups"][0]["Tasks"][0]["Config"]["args"] = ["2"]
+        await site.register(job)
+
+        async def ended() -> bool:
+            listed = await site.job_named("short-lived")
+            return listed is not None and listed.groups == ()  # dead jobs are listed without their groups
+
+        await site.until(ended, "short-lived has ended")
+        found.update(await read_workload(NomadSettings(address=real_nomad.servers[0].url), name="mine"))
+
+    real(real_nomad, work)
+    loaded = load_workload(as_yaml(found), file="mine.yaml")
+    job = next(job["job"] for job in found["jobs"] if job["name"] == "short-lived")
+    run_for = job["TaskGroups"][0]["Tasks"][0]["Meta"]["sandbox.run_for"]
+
+    assert loaded.problems == ()
+    assert 1 <= float(run_for.removesuffix("s")) <= 10
