@@ -15,7 +15,7 @@ from pathlib import Path
 
 from support.typed import ROOT, command, environment
 
-READY_WITHIN = 30.0  # seconds
+READY_WITHIN = 60.0  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ import pytest
 from support.served_world import Served, connects, serving
 from support.typed import Typed, reconcile
 
-pytestmark = pytest.mark.xdist_group("served")
+pytestmark = [pytest.mark.xdist_group("served"), pytest.mark.timeout(110)]
 
 DEMO = Path(__file__).parents[2] / "specs" / "demo.yaml"
 
@@ -53,8 +53,11 @@ def test_the_ordinary_command_line_forms_a_cluster_there_and_grows_it(served: Se
     served.until(lambda: len(nomad(served, "/v1/operator/raft/configuration")["Servers"]) == 3)
     assert "mark the quorum as formed" in typed(served, "--once", "-f", str(document)).err
 
-    typed(served, "--once", "-f", str(document))
-    served.until(lambda: sum(node["Status"] == "ready" for node in nomad(served, "/v1/nodes")) >= 8)
+    def ready() -> int:
+        typed(served, "--once", "-f", str(document))
+        return sum(node["Status"] == "ready" for node in nomad(served, "/v1/nodes"))
+
+    served.until(lambda: ready() >= 8)
 
     servers = [
         peer["Address"].partition(":")[0] for peer in nomad(served, "/v1/operator/raft/configuration")["Servers"]
