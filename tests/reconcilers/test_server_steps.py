@@ -146,6 +146,7 @@ def test_a_machine_that_never_joined_has_its_registration_timeout() -> None:
     assert plan(young).actions == ()
     assert isinstance(action, TerminateServer)
     assert action.cause is Reason.NEVER_JOINED
+    assert action.reason.startswith("registrationTimeout is over")
 
 
 def test_a_failure_begins_when_it_is_seen_and_ends_only_when_the_server_is_well() -> None:
@@ -407,16 +408,7 @@ def test_a_newcomer_that_joined_only_itself_is_introduced_to_the_voters() -> Non
     alone = (Member(name="i-server-3-0.global", address=address(3), status="alive"),)
     snapshot = without_peer(with_view(a_quorum(4), 3, leader="", members=(address(3),), gossip=alone), 3)
     snapshot = with_machine(snapshot, 3, launched_at=NOON)
-    joining = ServerStep(
-        kind=StepKind.ADD,
-        reason="one is missing",
-        begun_at=NOON,
-        voluntary=False,
-        claim="server-3-1",
-        instance_id=server_id(3),
-        sure=True,
-    )
-    action = only(plan(with_record(snapshot, step=joining)))
+    action = only(plan(with_record(snapshot, step=COMING)))
 
     assert isinstance(action, IntroduceServers)
     assert (action.asked, action.addresses) == (address(3), tuple(address(s) for s in range(3)))
@@ -512,3 +504,73 @@ def test_what_would_happen_without_a_server_is_told_in_numbers() -> None:
         "2 of 3 voters are healthy, quorum is 2; if it vanished now, 1 of 3 would be healthy: the quorum is lost"
         in (told.facts[-1])
     )
+
+
+# --- what is said meanwhile -------------------------------------------------------------------------------------------
+
+
+def held(snapshot: Snapshot) -> str:
+    """The one sentence for which nothing is done."""
+    found = plan(snapshot)
+    assert found.actions == ()
+    (hold,) = found.holds
+    assert hold.passing
+    return hold.message
+
+
+def test_while_the_leader_is_silent_nothing_is_planned() -> None:
+    silent = with_look(failing_since(dead(a_quorum(), 2), 2, minutes=60), autopilot=None, raft=None, fault="no route")
+
+    assert held(silent) == "the servers' leader did not answer: no route"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda s: with_machine(s, 3, state="shutting-down"), "EC2 says shutting-down, raft still has it"),
+        (
+            lambda s: without_peer(with_machine(s, 3, state="shutting-down"), 3),
+            "EC2 says shutting-down, raft has forgotten it",
+        ),
+        (lambda s: without_peer(with_machine(s, 3, state=None), 3), "its machine is gone, raft has forgotten it"),
+    ],
+)
+def test_of_one_that_leaves_it_is_told_how_far_it_is(spoil: Callable[[Snapshot], Snapshot], says: str) -> None:
+    assert says in held(with_record(spoil(a_quorum(4)), step=GOING))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda s: with_machine(s, 3, state="terminated"), "its machine is gone, and raft still has it"),
+        (
+            lambda s: replace(
+                with_view(with_machine(s, 3, state="shutting-down"), 3, reachable=False),
+                observed_at=NOON + timedelta(seconds=15),
+            ),
+            "it ends, and its agent is silent, and raft still has it",
+        ),
+    ],
+)
+def test_a_peer_that_outlives_its_agent_is_removed_and_it_is_told_why(
+    spoil: Callable[[Snapshot], Snapshot], why: str
+) -> None:
+    action = only(plan(with_record(spoil(a_quorum(4)), step=GOING)))
+
+    assert isinstance(action, RemovePeer)
+    assert action.reason == f"surplus; {why}"
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "says"),
+    [
+        (a_quorum(), "server-3-0 was asked for, and EC2 does not show it yet"),
+        (without_peer(with_machine(a_quorum(4), 3, launched_at=NOON), 3), "boots; 3 of 3"),
+        (with_machine(a_quorum(4, joiners=(3,)), 3, launched_at=NOON), "is no voter yet; 3 of 3"),
+        (with_machine(a_quorum(4), 3, launched_at=NOON), "votes since 20 s; 4 of 4"),
+    ],
+)
+def test_of_one_that_joins_it_is_told_how_far_it_is(snapshot: Snapshot, says: str) -> None:
+    voted = NOON - timedelta(seconds=20) if "votes" in says else None
+
+    assert says in held(with_record(snapshot, step=replace(COMING, voted_at=voted)))
