@@ -158,7 +158,12 @@ def _type_from(row: Row) -> InstanceType | None:
         return None
     gpus = row.get("GpuInfo", {}).get("Gpus", ())
     neuron = row.get("NeuronInfo", {}).get("NeuronDevices", ())  # EC2 describes some of them a second time
-    others = neuron or row.get("InferenceAcceleratorInfo", {}).get("Accelerators", ())
+    others = (
+        *(neuron or row.get("InferenceAcceleratorInfo", {}).get("Accelerators", ())),
+        *row.get("FpgaInfo", {}).get("Fpgas", ()),
+        *row.get("MediaAcceleratorInfo", {}).get("Accelerators", ()),
+    )
+    disks = row.get("InstanceStorageInfo", {})
     return InstanceType(
         name=row["InstanceType"],
         vcpu=vcpu,
@@ -170,7 +175,7 @@ def _type_from(row: Row) -> InstanceType | None:
         gpu_name=next((f"{gpu.get('Manufacturer', '')} {gpu.get('Name', '')}".strip() for gpu in gpus), ""),
         gpu_memory_mib=row.get("GpuInfo", {}).get("TotalGpuMemoryInMiB", 0),
         accelerator_count=sum(one.get("Count", 0) for one in others),
-        local_nvme_gb=row.get("InstanceStorageInfo", {}).get("TotalSizeInGB", 0),
+        local_nvme_gb=disks.get("TotalSizeInGB", 0) if disks.get("NvmeSupport", "unsupported") != "unsupported" else 0,
         burstable=row.get("BurstablePerformanceSupported", False),
         bare_metal=row.get("BareMetal", False),
         current_generation=row.get("CurrentGeneration", True),

@@ -281,7 +281,7 @@ def test_a_parameter_that_holds_no_image_is_refused_by_its_name(account: Account
 
 def test_types_offerings_and_free_addresses_are_read_as_another_implementation_writes_them(account: Account) -> None:
     """moto's tables are AWS's own: m7i.large is not in us-east-1e. It has no Price List, which is named and no more."""
-    new = frozenset({"m7i.large", "g5.xlarge", "inf1.xlarge"})
+    new = frozenset({"m7i.large", "g5.xlarge", "inf1.xlarge", "c3.large", "f2.6xlarge", "vt1.3xlarge", "c6gd.metal"})
     zones = ["us-east-1a", "us-east-1e"]
     mine = [subnet for subnet, zone in account.subnets if zone in zones]
 
@@ -299,7 +299,7 @@ def test_types_offerings_and_free_addresses_are_read_as_another_implementation_w
         assert (supply.sells("m7i.large", "us-east-1a"), supply.sells("m7i.large", "us-east-1e")) == (True, False)
         described = {kind.name: kind for kind in supply.types if kind.name in new}
         shipped = {name: replace(load_catalogue()[name], on_demand_usd_per_hour=0.0) for name in described}
-        assert described.keys() >= {"m7i.large", "g5.xlarge"}
+        assert described.keys() >= {"m7i.large", "g5.xlarge", "inf1.xlarge", "c3.large", "c6gd.metal"}
         assert described == shipped
         assert {s: supply.full(s) for s in [*mine, "subnet-0123"]} == {
             **dict.fromkeys(mine, False),

@@ -137,7 +137,7 @@ def _described(kind: InstanceType) -> Values:
         "MemoryInfo": {"SizeInMiB": kind.memory_mib},
     }
     if kind.local_nvme_gb:
-        described["InstanceStorageInfo"] = {"TotalSizeInGB": kind.local_nvme_gb}
+        described["InstanceStorageInfo"] = {"TotalSizeInGB": kind.local_nvme_gb, "NvmeSupport": "required"}
     if kind.gpu_count:
         maker, _, name = kind.gpu_name.partition(" ")
         gpu = {"Name": name, "Manufacturer": maker, "Count": kind.gpu_count}
