@@ -274,6 +274,17 @@ def test_a_voluntary_step_waits_until_all_are_well(spoil: Callable[[Snapshot], S
     assert all(h.passing for h in found.holds)
 
 
+def test_a_rollout_of_five_waits_for_the_one_that_is_ill_though_a_sixth_could_be_borne() -> None:
+    newer = a_group(servers={"count": 5}, nomad={"version": "2.0.6"})
+    found = plan(with_view(a_quorum(5), 1, ready=False), newer)
+
+    assert found.actions == ()
+    assert Reason.QUORUM_AT_RISK in reasons(found)
+    assert (
+        "wait for i-server-1-0, which is unhealthy: its agent does not answer for the leader" in found.holds[0].message
+    )
+
+
 def test_after_three_that_never_joined_the_rollout_halts_and_the_old_servers_stay() -> None:
     wanted = only(plan(a_quorum(), NEWER))
     assert isinstance(wanted, AddServer)
