@@ -62,7 +62,7 @@ def test_help_names_every_command_and_every_exit_code() -> None:
     shown = reconcile("--help")
 
     assert shown.code == 0
-    for word in ("validate", "plan", "status", "explain", "schema", "render"):
+    for word in ("validate", "plan", "status", "explain", "schema", "render", "simulate", "sandbox"):
         assert f"\n  {word} " in shown.out
     for code in ("0", "1", "2", "3", "5", "64", "65", "69", "130"):
         assert f"\n    {code} " in shown.out
