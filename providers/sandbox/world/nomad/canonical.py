@@ -65,8 +65,7 @@ def _durations(table: Json, *names: str) -> Json:
 
 
 def _constraint(raw: Mapping[str, Any]) -> Json:
-    out = fold(raw, {"LTarget": "", "Operand": "", "RTarget": ""})
-    return out
+    return fold(raw, {"LTarget": "", "Operand": "", "RTarget": ""})
 
 
 def _affinity(raw: Mapping[str, Any]) -> Json:
