@@ -30,6 +30,7 @@ SPOKEN = {
     Source.STORE: "the store",
     Source.PRICES: "spot prices",
     Source.EVENTS: "the interruption queue",
+    Source.SNAPSHOTS: "the place of snapshots",
 }
 
 
