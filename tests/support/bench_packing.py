@@ -130,7 +130,7 @@ def a_large_world(*, nodes: int = 1000, copies: int = 1000, shapes: int = 50) ->
         if t.spot_supported
     }
     here = tuple(a_node(n) for n in range(1, nodes + 1))
-    usage = Resources(cpu_mhz=4200, memory_mib=6800, disk_mib=300)
+    usage = Resources(cpu_mhz=3600, memory_mib=5200, disk_mib=300)
     allocations = tuple(an_allocation(n, usage=usage, job_id=f"job-{n.modify_index % 50}") for n in here)
     jobs = []
     for number in range(shapes):
