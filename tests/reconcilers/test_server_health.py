@@ -199,3 +199,10 @@ def test_who_knows_only_itself_cannot_make_the_last_voter_unknown() -> None:
     quorum = assess(snapshot, twice=True)
 
     assert (quorum.healthy, len(quorum.voters)) == (1, 1)
+
+
+def test_a_server_that_names_another_leader_than_raft_does_freezes_all_and_is_not_healthy() -> None:
+    quorum = assess(with_view(a_quorum(), 1, leader=f"{address(1)}:4647"), twice=True)
+
+    assert quorum.frozen is not None
+    assert quorum.healthy < 3

@@ -585,3 +585,95 @@ def test_of_one_that_joins_it_is_told_how_far_it_is(snapshot: Snapshot, says: st
     voted = NOON - timedelta(seconds=20) if "votes" in says else None
 
     assert says in held(with_record(snapshot, step=replace(COMING, voted_at=voted)))
+
+
+# --- what is remembered while little is seen --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "blind",
+    [
+        lambda s: with_look(s, autopilot=None, raft=None, fault="no route"),
+        lambda s: with_view(s, 1, leader=f"{address(1)}:4647"),
+    ],
+)
+def test_while_nobody_or_two_lead_what_is_remembered_stays(blind: Callable[[Snapshot], Snapshot]) -> None:
+    """Neither a failure begins or ends, nor a step, on the word of who cannot know."""
+    before = with_record(failing_since(a_quorum(4), 2, minutes=3), step=replace(GOING, begun_at=NOON))
+    left = remembered(blind(without_peer(with_machine(before, 3, state="terminated"), 3)), PROD)
+
+    assert left.failing == before.record.failing
+    assert left.step == before.record.step
+
+
+def test_a_freeze_is_remembered_from_its_first_look_and_told_as_it_is_now() -> None:
+    torn = with_view(a_quorum(), 1, leader=f"{address(1)}:4647")
+    first = remembered(torn, PROD).frozen
+    assert first is not None
+    assert (first.since, first.runbook) == (NOON, "two-leaders")
+
+    later = remembered(replace(with_record(torn, frozen=first), observed_at=NOON + timedelta(minutes=2)), PROD).frozen
+    assert later is not None
+    assert later.since == NOON
+
+
+def test_a_step_that_had_no_lasting_effect_is_over_after_a_minute_and_not_before() -> None:
+    handed = replace(GOING, sure=False, begun_at=NOON - timedelta(seconds=59))
+    assert remembered(with_record(a_quorum(4), step=handed), PROD).step == handed
+    over = replace(handed, begun_at=NOON - timedelta(seconds=61))
+    assert remembered(with_record(a_quorum(4), step=over), PROD).step is None
+
+
+def test_a_machine_that_was_told_to_end_and_lives_is_told_again_by_choice_alone_for_a_minute() -> None:
+    asked = replace(GOING, begun_at=NOON - timedelta(seconds=61))
+    assert remembered(with_record(a_quorum(4), step=asked), PROD).step is None
+    forced = replace(asked, voluntary=False)
+    assert remembered(with_record(a_quorum(4), step=forced), PROD).step == forced
+
+
+@pytest.mark.parametrize(("peer", "kind"), [(True, StepKind.REMOVE), (False, None)])
+def test_a_newcomer_whose_machine_ended_leaves_a_peer_to_be_removed_or_nothing(peer: bool, kind: object) -> None:
+    ended = with_machine(a_quorum(4, joiners=(3,)), 3, state="terminated")
+    record = remembered(with_record(ended if peer else without_peer(ended, 3), step=COMING), PROD)
+
+    assert (record.step.kind if record.step else None) == kind
+    assert record.barren == 1
+
+
+def test_a_newcomer_that_ec2_does_not_show_is_waited_for_as_long_as_for_any() -> None:
+    unseen = without_peer(with_machine(a_quorum(4), 3, state=None), 3)
+    young = replace(COMING, begun_at=NOON - timedelta(minutes=9))
+    assert remembered(with_record(unseen, step=young), PROD).step == young
+    assert (
+        remembered(with_record(unseen, step=replace(young, begun_at=NOON - timedelta(minutes=11))), PROD).step is None
+    )
+
+
+def test_a_missing_server_is_tried_again_half_an_hour_after_three_that_never_joined() -> None:
+    """The quorum lacks one: it is never given up, only tried less often."""
+    short = without_peer(with_machine(a_quorum(), 2, state="terminated"), 2)
+    revision = a_machine(0).tags["nomad-reconciler:revision"]
+    barren = with_record(short, barren=3, barren_revision=revision, barren_at=NOON - timedelta(minutes=29))
+    found = plan(barren)
+    assert found.actions == ()
+    assert [(h.reason, "the next is tried at 12:01" in h.message) for h in found.holds] == [(Reason.BOOT_FAILING, True)]
+
+    again = with_record(short, barren=3, barren_revision=revision, barren_at=NOON - timedelta(minutes=30))
+    assert isinstance(only(plan(again)), AddServer)
+    assert isinstance(only(plan(with_record(barren, barren=2))), AddServer)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"type": "m6i.large"}, "type m6i.large is not among t3.small, t3a.small"),
+        ({"subnet_id": "subnet-z9"}, "subnet subnet-z9 is not in the document"),
+    ],
+)
+def test_a_server_of_another_type_or_subnet_than_the_document_names_is_replaced(
+    given: dict[str, object], why: str
+) -> None:
+    action = only(plan(with_machine(a_quorum(), 1, **given)))
+
+    assert isinstance(action, AddServer)
+    assert why in action.reason

@@ -10,10 +10,10 @@ import pytest
 from reconciler.reconcilers.servers import plan_servers
 from schemas.document import ClusterGroup
 from schemas.plan import AddServer, BootstrapAcl, GiveAddress, IntroduceServers, MarkFormed, Plan, Reason, SaveSnapshot
-from schemas.servers import SavedSnapshot
+from schemas.servers import SavedSnapshot, ServerStep, StepKind
 from schemas.world import Address, Snapshot
 from support.builders import NOON, a_group, a_server, a_snapshot, a_view
-from support.quorums import a_quorum, dead, server_id, with_look, with_machine, with_record
+from support.quorums import a_quorum, address, dead, server_id, with_look, with_machine, with_record, with_view
 
 EVERY_SIX_HOURS = {"every": "6h", "keep": 4, "to": "/var/backups"}
 SAVING = a_group(servers={"snapshots": EVERY_SIX_HOURS})
@@ -169,3 +169,20 @@ def test_servers_that_show_nobody_are_introduced_while_acls_hide_whom_they_know(
 
     assert [a.asked for a in plan(hidden, SECURE).actions if isinstance(a, IntroduceServers)] == list(AT)
     assert not [a for a in plan(hidden, a_group()).actions if isinstance(a, IntroduceServers)]
+
+
+def test_nothing_is_kept_up_while_servers_are_frozen_or_their_leader_is_silent() -> None:
+    free = addressed("", "", "")
+    torn = with_view(free, 1, leader=f"{address(1)}:4647")
+    silent = with_look(free, autopilot=None, raft=None, fault="no route")
+
+    assert (plan(torn, ADDRESSED).actions, plan(silent, ADDRESSED).actions) == ((), ())
+
+
+def test_a_surge_server_takes_what_is_free_and_one_that_leaves_takes_nothing() -> None:
+    four = replace(a_quorum(4, group=ADDRESSED), elastic_ips=addressed(server_id(0), server_id(1), "").elastic_ips)
+    leaving = ServerStep(
+        kind=StepKind.REMOVE, reason="", begun_at=NOON, voluntary=True, instance_id=server_id(2), sure=True
+    )
+
+    assert given_to(plan(with_record(four, step=leaving), ADDRESSED)) == [(server_id(3), IPS[2])]
