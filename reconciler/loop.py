@@ -25,13 +25,14 @@ from schemas.document import ClusterGroup
 from schemas.faults import Fault, Source
 from schemas.names import formed_marker
 from schemas.nomad_plan import JobPlan
-from schemas.plan import Outcome, Plan, Reason, Result
+from schemas.plan import Launch, Outcome, Plan, Reason, Result
 from schemas.record import EXPIRY
 from schemas.world import Claim, Snapshot
 
 PACE_BUSY = 1.0  # seconds between ticks while an intent is open or a short clock runs
 PACE_CALM = 10.0
 PACE_MOST = 60.0  # the back-off's longest pause
+NEXT_BEST = 3  # times that a tick decides anew because an offering gave less than it was asked for
 SHORT_CLOCKS = {Reason.NOT_YET_DECIDED, Reason.REPLAYING, Reason.LAUNCH_RATE, Reason.SERVER_LEAVING}
 
 
@@ -202,9 +203,15 @@ class GroupLoop:
             snapshot = await self._look(await self._ground(), store_fault)  # what they gave counts
         snapshot = await self._keep_house(snapshot, await self._answers(ground, snapshot))
         plan = self._decide(snapshot)
-        for action in plan.actions:
-            outcomes.append(await executor.apply(action, snapshot))
-        return self._tick(snapshot, plan, tuple(outcomes), open_intents(self._journal.ledger))
+        done = [await executor.apply(action, snapshot) for action in plan.actions]
+        for _ in range(NEXT_BEST if only is None else 0):  # a digest approves one plan, not what comes in its place
+            if not any(_short(outcome) for outcome in done):
+                break
+            outcomes += done
+            snapshot = await self._keep_house(await self._look(await self._ground(), store_fault), [])
+            plan = self._decide(snapshot)
+            done = [await executor.apply(a, snapshot) for a in plan.actions if isinstance(a, Launch)]
+        return self._tick(snapshot, plan, (*outcomes, *done), open_intents(self._journal.ledger))
 
     def pause(self, tick: Tick) -> float:
         """Say how many seconds the next tick may wait: soon while something is open, ever longer while all fails."""
@@ -297,6 +304,12 @@ class GroupLoop:
                 return replace(snapshot, unanswered={**snapshot.unanswered, Source.STORE: fault.message})
         claims = tuple(c for c in snapshot.claims if c.name not in gone)
         return replace(snapshot, claims=claims, store_id=kept.store_id, record=record, predictions=known)
+
+
+def _short(outcome: Outcome) -> bool:
+    """Tell whether a launch gave fewer machines than it was to give, for reasons that are remembered by now."""
+    wanting = outcome.result in {Result.PARTLY, Result.REFUSED}
+    return isinstance(outcome.action, Launch) and wanting and bool(outcome.errors)
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------
