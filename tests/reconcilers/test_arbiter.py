@@ -195,3 +195,11 @@ def test_while_servers_are_frozen_no_client_is_removed_and_growth_goes_on(when: 
 
 def test_while_servers_are_well_a_removal_passes() -> None:
     assert arbitrate(a_quorum(), a_group(pools=POOLS), Plan(actions=(END,))).actions == (END,)
+
+
+def test_servers_that_are_not_formed_yet_or_not_ours_freeze_nothing() -> None:
+    forming, pools = a_snapshot(formed=False), a_group(pools=POOLS)
+    foreign = pools.model_copy(update={"spec": pools.spec.model_copy(update={"servers": None})})
+
+    assert arbitrate(forming, pools, Plan(actions=(END,))).actions == (END,)
+    assert arbitrate(a_snapshot(), foreign, Plan(actions=(END,))).actions == (END,)

@@ -206,3 +206,25 @@ def test_a_server_that_names_another_leader_than_raft_does_freezes_all_and_is_no
 
     assert quorum.frozen is not None
     assert quorum.healthy < 3
+
+
+def test_while_autopilot_is_silent_nobody_has_failed() -> None:
+    """A dead one is unhealthy by the others' word; that it is over needs the leader's too."""
+    quorum = assess(with_look(dead(a_quorum(), 2), autopilot=None, earlier=None))
+
+    assert [s.failed for s in quorum.servers] == [False, False, False]
+    assert not quorum.servers[2].healthy
+
+
+def test_a_peer_without_a_machine_is_said_to_have_none() -> None:
+    (gone,) = [s for s in assess(with_machine(a_quorum(), 2, state=None)).servers if s.instance is None]
+
+    assert gone.failed
+    assert "no machine is under it" in gone.reason
+
+
+def test_where_nobody_tells_of_gossip_nobody_is_known_to_be_well() -> None:
+    mute = a_quorum()
+    mute = replace(mute, servers=tuple(replace(v, gossip=None) for v in mute.servers))
+
+    assert {s.verdict for s in assess(mute).servers} == {Verdict.UNKNOWN}

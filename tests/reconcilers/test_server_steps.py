@@ -677,3 +677,11 @@ def test_a_server_of_another_type_or_subnet_than_the_document_names_is_replaced(
 
     assert isinstance(action, AddServer)
     assert why in action.reason
+
+
+def test_a_missing_server_is_not_added_where_its_vote_could_end_the_quorum() -> None:
+    two_left = with_view(without_peer(with_machine(a_quorum(), 2, state="terminated"), 2), 1, ready=False)
+    found = plan(two_left)
+
+    assert found.actions == ()
+    assert "one more voter that hangs would end the quorum: 1 of 2 voters are healthy" in found.holds[0].message
