@@ -6,7 +6,6 @@ import pytest
 
 from support.documents import SMALL, warned
 
-QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/nomad"
 PLAINTEXT = ("spec.nomad.gossipKey", "spec.nomad.tls")
 ONE_ZONE = SMALL.replace("      - {id: subnet-b1, zone: us-east-1b}\n      - {id: subnet-c1, zone: us-east-1c}\n", "")
 TWO_ZONES = SMALL.replace("      - {id: subnet-c1, zone: us-east-1c}\n", "")
@@ -108,7 +107,6 @@ def test_a_group_of_nothing_is_told() -> None:
         (_pool("interruption: {onRebalance: ignore}"), "spec.pools[0].interruption.onRebalance"),
         (SMALL + "  servers: {}\n  disruption: {maxUnavailablePercent: 20}\n", "spec.disruption.maxUnavailablePercent"),
         (SMALL + "  servers: {}\n  disruption: {canary: {above: 5}}\n", "spec.disruption.canary.above"),
-        (SMALL.replace("    region:", f"    interruptionQueue: {QUEUE}\n    region:"), "spec.aws.interruptionQueue"),
     ],
 )
 def test_what_nobody_reads_yet_is_told_to_have_no_effect(text: str, path: str) -> None:
