@@ -32,6 +32,7 @@ from schemas.world import Claim, Snapshot
 PACE_BUSY = 1.0  # seconds between ticks while an intent is open or a short clock runs
 PACE_CALM = 10.0
 PACE_MOST = 60.0  # the back-off's longest pause
+MINUTE = 60.0
 NEXT_BEST = 3  # times that a tick decides anew because an offering gave less than it was asked for
 SHORT_CLOCKS = {Reason.NOT_YET_DECIDED, Reason.REPLAYING, Reason.LAUNCH_RATE, Reason.SERVER_LEAVING}
 
@@ -109,6 +110,7 @@ class GroupLoop:
         self.ended = False
         self.seen: frozenset[str] | None = None  # ids of the group's machines at the last look; None: not known
         self._next: ClusterGroup | None = None
+        self._launched: list[tuple[float, int]] = []  # machines of the last minute, by a clock that never jumps
         self._hurry = anyio.Event()
         self._journal = Journal(ports.store, group.metadata.name)
         self._observer = Observer(
@@ -199,6 +201,7 @@ class GroupLoop:
             secret=self.ports.secret,
         )
         outcomes = [] if freeze(snapshot) else await executor.resume()
+        self._note_launches(outcomes)
         if outcomes:
             snapshot = await self._look(await self._ground(), store_fault)  # what they gave counts
         snapshot = await self._keep_house(snapshot, await self._answers(ground, snapshot))
@@ -208,10 +211,13 @@ class GroupLoop:
             if not any(_short(outcome) for outcome in done):
                 break
             outcomes += done
+            self._note_launches(done)
             snapshot = await self._keep_house(await self._look(await self._ground(), store_fault), [])
             plan = self._decide(snapshot)
             done = [await executor.apply(a, snapshot) for a in plan.actions if isinstance(a, Launch)]
-        return self._tick(snapshot, plan, (*outcomes, *done), open_intents(self._journal.ledger))
+        self._note_launches(done)
+        outcomes += done
+        return self._tick(snapshot, plan, tuple(outcomes), open_intents(self._journal.ledger))
 
     def pause(self, tick: Tick) -> float:
         """Say how many seconds the next tick may wait: soon while something is open, ever longer while all fails."""
@@ -276,7 +282,18 @@ class GroupLoop:
             except JournalBrokenError as broken:
                 fault = why = str(broken)
         snapshot = await self._observer.observe(ground, None if fault else self._journal.ledger, fault)
-        return replace(snapshot, journal_broken=why)
+        launched = max(snapshot.launched_last_minute, sum(count for _, count in self._launches()))
+        return replace(snapshot, journal_broken=why, launched_last_minute=launched)
+
+    def _launches(self) -> list[tuple[float, int]]:
+        """Give the launches of the last minute. The journal's are by the wall clock: when it jumps, it ends early."""
+        self._launched = [(at, count) for at, count in self._launched if at > anyio.current_time() - MINUTE]
+        return self._launched
+
+    def _note_launches(self, outcomes: Sequence[Outcome]) -> None:
+        came = sum(len(o.instance_ids) for o in outcomes if isinstance(o.action, Launch))
+        if came:
+            self._launched.append((anyio.current_time(), came))
 
     async def _answers(self, ground: Ground, snapshot: Snapshot) -> list[JobPlan]:
         """Ask Nomad's scheduler about what waits for no reason that we know; where it is silent, nothing is learnt."""
