@@ -32,6 +32,7 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "gossip and TLS": {"nomad": {"gossipKey": "ssm:/gossip", "tls": TLS}},
     "telemetry of its own": {"machine": {"agentConfig": {"telemetry": {"prometheus_metrics": True}}}},
+    "a Consul agent of the image": {"machine": {"agentConfig": {"consul": {"address": "127.0.0.1:8500"}}}},
     "configuration from elsewhere": {"machine": {"agentConfig": ELSEWHERE}},
     "another region, one server": {
         "nomad": {"region": "eu"},
