@@ -94,6 +94,7 @@ class Site:
         self.ask("DELETE", "/v1/job/beside", None)
         while any(a["ClientStatus"] == "running" for a in self.ask("GET", "/v1/job/beside/allocations", None)[2]):
             time.sleep(0.2)
+        self.ask("DELETE", "/v1/job/beside?purge=true", None)  # other tests use the same cluster
 
     def ask(self, method: str, path: str, body: Json | None) -> tuple[int, Iterable[str], Any]:
         data = json.dumps(body).encode() if body is not None else None

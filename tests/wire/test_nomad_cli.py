@@ -196,9 +196,9 @@ def in_order(value: Any) -> Any:
 
 @pytest.mark.xdist_group("real-nomad")
 def test_a_plan_says_the_same_differences_as_a_real_nomad(real_nomad: RealCluster) -> None:
-    def put(path: str, body: Json) -> Json:
+    def put(path: str, body: Json, method: str = "PUT") -> Json:
         request = urllib.request.Request(  # noqa: S310 - a loopback address
-            real_nomad.urls[0] + path, method="PUT", data=json.dumps(body).encode()
+            real_nomad.urls[0] + path, method=method, data=json.dumps(body).encode()
         )
         with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
             told: Json = json.load(answer)
@@ -212,4 +212,5 @@ def test_a_plan_says_the_same_differences_as_a_real_nomad(real_nomad: RealCluste
         annotate(ours, planned["Annotations"]["DesiredTGUpdates"])
         if in_order(ours) != in_order(planned["Diff"]):
             wrong[name] = (ours, planned["Diff"])
+    put("/v1/job/told?purge=true", {}, "DELETE")  # other tests use the same cluster
     assert wrong == {}
