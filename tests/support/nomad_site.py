@@ -235,6 +235,10 @@ def real(cluster: RealCluster, work: Work) -> None:
 
 @contextlib.asynccontextmanager
 async def _cleaned(site: Site) -> AsyncIterator[None]:
+    async def quiet() -> bool:
+        return not await site.cluster.evaluations()
+
+    await site.until(quiet, "what others left has been evaluated")
     yield
     await site.clean()
 
