@@ -16,6 +16,6 @@ apt() {
 }
 apt update
 (cd "$tmp/get" && apt download consul)
-dpkg-deb -x "$tmp"/get/consul_*.deb "$tmp/root"
-install -m 755 "$tmp/root/usr/bin/consul" "$dest/consul.new"
+dpkg-deb -x "$tmp"/get/consul_*.deb "$tmp/unpacked"
+install -m 755 "$tmp/unpacked/usr/bin/consul" "$dest/consul.new"
 mv "$dest/consul.new" "$dest/consul"
