@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar, cast
 
 import anyio
 
+from reconciler.background import background
 from reconciler.ports import Locks, Store
 from schemas.faults import Fault, Refusal, RefusedError, Source, UnansweredError
 from schemas.record import TTL, Lease
@@ -74,16 +75,9 @@ class Leader:
                 if self._lease is not None:
                     await self._renew(quietly=True)
 
-        raised: Exception | None = None
-        async with anyio.create_task_group() as tasks:
+        async with background() as tasks:
             tasks.start_soon(keep)
-            try:
-                yield
-            except Exception as error:  # noqa: BLE001 - raised below as it is, not as a group of one
-                raised = error
-            tasks.cancel_scope.cancel()
-        if raised is not None:
-            raise raised
+            yield
 
     async def resign(self) -> None:
         """Give the lock back, so that nobody waits for it to expire."""

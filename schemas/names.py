@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from urllib.parse import urlsplit
 
 PREFIX = "nomad-reconciler"
 
@@ -43,3 +44,8 @@ def join_value(group: str) -> str:
 def client_token(group: str, claim: str, attempt: int) -> str:
     """Give EC2's idempotency token for one attempt of one claim: 64 characters at most, and never drawn by chance."""
     return hashlib.sha256(f"{group}/{claim}/{attempt}".encode()).hexdigest()[:48]
+
+
+def host_of(address: str) -> str:
+    """Give the host of an address: ``10.0.0.1``, ``10.0.0.1:4647`` or a URL."""
+    return urlsplit(address if "//" in address else f"//{address}").hostname or address

@@ -6,7 +6,6 @@ import base64
 import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import anyio
 import msgspec
@@ -17,6 +16,7 @@ from providers.nomad.channel import STALE, Channel, Query
 from providers.nomad.faults import is_html
 from providers.nomad.shapes import HalfAnswerError, an_object
 from schemas.faults import Refusal, RefusedError, Source, UnansweredError
+from schemas.names import host_of
 from schemas.servers import Autopilot, Member, StateSnapshot
 from schemas.world import RaftPeer, ServerView
 
@@ -129,11 +129,6 @@ class ServerCalls:
             return msgspec.json.decode(answer.body) if answer.status == 200 and not is_html(answer) else None
         except (HttpError, msgspec.MsgspecError):
             return None
-
-
-def host_of(address: str) -> str:
-    """Give the host of an address: ``10.0.0.1``, ``10.0.0.1:4647`` or a URL."""
-    return urlsplit(address if "//" in address else f"//{address}").hostname or address
 
 
 def _shaped(translation: Callable[[Any], T], said: Any) -> T | None:

@@ -23,6 +23,7 @@ from providers.nomad.settings import DEFAULT_ADDRESS, NomadSettings, SettingsErr
 from providers.snapshots.places import Places
 from providers.stores.nomad_locks import NomadLocks
 from providers.stores.nomad_variables import NomadVariables
+from reconciler.background import background
 from reconciler.bootstrap.clock import WallClock
 from reconciler.bootstrap.outside import Doors
 from reconciler.bootstrap.source import catalogue
@@ -150,21 +151,13 @@ class RealWorld:
         """Run work to its end."""
 
         async def opened() -> T:
-            results: list[T] = []
-            raised: Exception | None = None
-            async with anyio.create_task_group() as tasks:
+            async with background() as tasks:
                 there = _Open(tasks.start_soon)
                 try:
-                    results.append(await work(there))
-                except Exception as error:  # noqa: BLE001 - raised below as it is, not as a group of one
-                    raised = error
+                    return await work(there)
                 finally:
                     with anyio.CancelScope(shield=True):
                         await there.aclose()
-                tasks.cancel_scope.cancel()
-            if raised is not None:
-                raise raised
-            return results[0]
 
         return anyio.run(opened)
 

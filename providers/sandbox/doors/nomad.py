@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from providers.nomad import translate, translate_job, translate_servers
 from providers.sandbox.doors.time import Clock, catch_up
@@ -15,6 +14,7 @@ from providers.sandbox.world.servers import acl, answers
 from providers.sandbox.world.servers.answers import NoAnswerError, ServerError
 from providers.sandbox.world.servers.state import ALIVE
 from schemas.faults import OutcomeUnknownError, Refusal, RefusedError, Source, UnansweredError
+from schemas.names import host_of
 from schemas.nomad_plan import JobPlan
 from schemas.servers import Autopilot, Member, StateSnapshot
 from schemas.world import Allocation, Evaluation, Job, Node, RaftPeer, ServerView
@@ -281,11 +281,6 @@ class SandboxNomad:
 
     def _nobody(self) -> str:
         return f"nobody answers at {', '.join(self._hosts) or 'no address'}"
-
-
-def host_of(address: str) -> str:
-    """Give the host of an address: ``10.0.0.1``, ``10.0.0.1:4647`` or a URL."""
-    return urlsplit(address if "//" in address else f"//{address}").hostname or address
 
 
 def _is_address(host: str) -> bool:
