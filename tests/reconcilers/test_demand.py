@@ -10,17 +10,14 @@ from typing import Any
 import pytest
 
 from reconciler.reconcilers.demand import plan_demand
-from schemas.document import ClusterGroup
 from schemas.faults import Source
-from schemas.plan import CreateTemplate, Hold, Launch, Plan, Reason
+from schemas.plan import CreateTemplate, Launch, Plan, Reason
 from schemas.world import (
     DeviceAsk,
     Failure,
     Job,
     Market,
-    Refused,
     Resources,
-    Snapshot,
     VolumeAsk,
 )
 from support.applied import launched, settled
@@ -38,42 +35,7 @@ from support.builders import (
     an_allocation,
     an_instance,
 )
-
-
-def waiting(*jobs: Job, **given: Any) -> Snapshot:
-    """A world in which these jobs wait, each with a blocked evaluation a minute old."""
-    return a_snapshot(jobs=jobs, evaluations=tuple(a_blocked(j) for j in jobs if j.queued), **given)
-
-
-def launches(plan: Plan) -> list[Launch]:
-    return [a for a in plan.actions if isinstance(a, Launch)]
-
-
-def held(plan: Plan, subject: str = "job/web") -> Hold:
-    found = [h for h in plan.holds if h.subject == subject]
-    assert len(found) == 1, plan.holds
-    return found[0]
-
-
-def a_general(**pool: Any) -> ClusterGroup:
-    return a_group(pools=[a_pool(**pool)])
-
-
-def bought(plan: Plan) -> dict[str, int]:
-    """Count the machines by type."""
-    counted: Counter[str] = Counter()
-    for launch in launches(plan):
-        counted[launch.overrides[0].instance_type] += launch.count
-    return dict(counted)
-
-
-def markets(plan: Plan) -> dict[Market, int]:
-    """Count the machines by market."""
-    counted: Counter[Market] = Counter()
-    for launch in launches(plan):
-        counted[launch.market] += launch.count
-    return dict(counted)
-
+from support.demand import WHOLE, a_general, bought, held, launches, waiting
 
 # --- what is bought --------------------------------------------------------------------------------------------------
 
@@ -302,96 +264,6 @@ def test_a_pinned_pool_stays_as_it_is() -> None:
     assert launches(plan) == []
     assert held(plan).reason is Reason.AT_MAXIMUM
     assert "pinned to 2 machines by size.desired" in held(plan).message
-
-
-SPOT = {(t, f"us-east-1{z}"): 0.03 for t in ("m6i.large", "m6i.xlarge") for z in "abc"}
-WHOLE = a_task_group(ask=Resources(cpu_mhz=6000, memory_mib=4000))
-
-
-@pytest.mark.parametrize(
-    ("base", "percent", "on_demand"), [(1, 80, 3), (0, 100, 0), (2, 50, 6), (10, 80, 10), (0, 0, 10), (0, 75, 3)]
-)
-def test_markets_are_shared_as_the_capacity_says(base: int, percent: int, on_demand: int) -> None:
-    group = a_general(instances={"types": ["m6i.large"]}, capacity={"spotPercent": percent, "onDemandBase": base})
-    plan = plan_demand(waiting(a_job(queued=10, groups=(WHOLE,)), spot_prices=SPOT), group)
-
-    counted = {m: sum(a.count for a in launches(plan) if a.market is m) for m in Market}
-    assert counted == {Market.ON_DEMAND: on_demand, Market.SPOT: 10 - on_demand}
-
-
-def test_machines_that_are_there_count_towards_the_share() -> None:
-    group = a_general(instances={"types": ["m6i.large"]}, capacity={"spotPercent": 50, "onDemandBase": 0})
-    five = tuple(an_instance(n) for n in range(1, 6))
-    plan = plan_demand(waiting(a_job(queued=5, groups=(WHOLE,)), spot_prices=SPOT, instances=five), group)
-
-    assert markets(plan) == {Market.SPOT: 5}
-
-
-def test_a_job_that_names_its_market_gets_it() -> None:
-    lives = a_constraint("${attr.platform.aws.instance-life-cycle}", "=", "on-demand")
-    group = a_general(capacity={"spotPercent": 100, "onDemandBase": 0})
-    plan = plan_demand(waiting(a_job(queued=1, groups=(a_task_group(constraints=(lives,)),)), spot_prices=SPOT), group)
-
-    assert [a.market for a in launches(plan)] == [Market.ON_DEMAND]
-
-
-def refusing(*markets: Market) -> tuple[Refused, ...]:
-    return tuple(
-        Refused(instance_type=t, zone=z, market=m, why="capacity", until=NOON + timedelta(minutes=3))
-        for t, z in SPOT
-        for m in markets
-    )
-
-
-@pytest.mark.parametrize(("fallback", "market"), [(True, [Market.ON_DEMAND]), (False, [])])
-def test_on_demand_stands_in_while_all_spot_is_out(fallback: bool, market: list[Market]) -> None:
-    capacity = {"spotPercent": 100, "onDemandBase": 0, "fallbackToOnDemand": fallback}
-    world = waiting(a_job(queued=1), spot_prices=SPOT, refused=refusing(Market.SPOT))
-    plan = plan_demand(world, a_general(capacity=capacity))
-
-    assert [a.market for a in launches(plan)] == market
-    if not fallback:
-        assert {h.reason for h in plan.holds} == {Reason.NO_OFFERING}
-
-
-@pytest.mark.parametrize(("fallback", "bought_now", "holds"), [(True, 10, 0), (False, 5, 1)])
-def test_without_fallback_the_spot_share_waits_for_spot(fallback: bool, bought_now: int, holds: int) -> None:
-    capacity = {"spotPercent": 50, "onDemandBase": 0, "fallbackToOnDemand": fallback}
-    world = waiting(a_job(queued=10, groups=(WHOLE,)), spot_prices=SPOT, refused=refusing(Market.SPOT))
-    plan = plan_demand(world, a_general(instances={"types": ["m6i.large"]}, capacity=capacity))
-
-    assert markets(plan) == {Market.ON_DEMAND: bought_now}
-    assert [(h.subject, h.reason) for h in plan.holds] == [("pool/general", Reason.NO_OFFERING)] * holds
-    assert all("5 spot machines not bought, 3 spot offerings are refused" in h.message for h in plan.holds)
-
-
-def test_while_on_demand_is_out_its_share_is_bought_as_spot() -> None:
-    capacity = {"spotPercent": 50, "onDemandBase": 0}
-    world = waiting(a_job(queued=10, groups=(WHOLE,)), spot_prices=SPOT, refused=refusing(Market.ON_DEMAND))
-    plan = plan_demand(world, a_general(instances={"types": ["m6i.large"]}, capacity=capacity))
-
-    assert markets(plan) == {Market.SPOT: 10}
-
-
-def test_when_everything_is_refused_it_says_until_when() -> None:
-    world = waiting(a_job(queued=1), refused=refusing(Market.ON_DEMAND))
-    plan = plan_demand(world, a_general())
-
-    assert launches(plan) == []
-    assert held(plan).reason is Reason.NO_OFFERING
-    assert "EC2 refuses all 6 offerings" in held(plan).message
-    assert "12:03:00" in held(plan).message
-
-
-def test_an_offering_that_is_out_is_passed_over_until_its_time() -> None:
-    out = Refused(instance_type="m6i.large", zone="us-east-1a", market=Market.ON_DEMAND, why="capacity", until=NOON)
-    now_open = plan_demand(waiting(a_job(queued=3), refused=(out,)), a_general())
-    still_out = plan_demand(
-        waiting(a_job(queued=3), refused=(replace(out, until=NOON + timedelta(seconds=1)),)), a_general()
-    )
-
-    assert {o.zone for o in launches(now_open)[0].overrides} == {"us-east-1a", "us-east-1b", "us-east-1c"}
-    assert {o.zone for o in launches(still_out)[0].overrides} == {"us-east-1b", "us-east-1c"}
 
 
 # --- what is not bought ----------------------------------------------------------------------------------------------
